@@ -1,0 +1,56 @@
+package sqldb
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	reg      prometheus.Registerer
+	all      []prometheus.Collector
+	retries  prometheus.Counter
+	duration prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, name string, db *DB) *metrics {
+	labels := prometheus.Labels{"db": name}
+	m := &metrics{
+		reg: reg,
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "furima_sqldb_tx_retries_total", Help: "Transactions run again because the database was busy or in a deadlock.", ConstLabels: labels,
+		}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "furima_sqldb_tx_duration_seconds", Help: "Time of write transactions, the wait for the writer and the commit included.", ConstLabels: labels,
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+	}
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, f)
+	}
+	m.all = []prometheus.Collector{
+		m.retries, m.duration,
+		gauge("furima_sqldb_connections_in_use", "Connections that run something, readers and writers.", func() float64 {
+			n := db.read.Stats().InUse
+			if db.write != db.read {
+				n += db.write.Stats().InUse
+			}
+			return float64(n)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "furima_sqldb_connection_wait_seconds_total", Help: "Time spent waiting for a free connection; of SQLite, for the writer.", ConstLabels: labels,
+		}, func() float64 { return db.write.Stats().WaitDuration.Seconds() }),
+	}
+	if reg != nil {
+		reg.MustRegister(m.all...)
+	}
+	return m
+}
+
+// unregister lets a database of the same name be opened again.
+func (m *metrics) unregister() {
+	if m == nil || m.reg == nil {
+		return
+	}
+	for _, c := range m.all {
+		m.reg.Unregister(c)
+	}
+}

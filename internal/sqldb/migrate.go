@@ -1,0 +1,111 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+)
+
+// Migrate applies the migrations of fsys that the database lacks. fsys holds
+// sqlite/*.sql and mysql/*.sql in goose's form; name keeps the versions of one
+// owner apart from those of another in the same database. Several processes
+// may call it at once: one works, the others wait.
+func (db *DB) Migrate(ctx context.Context, name string, fsys fs.FS) error {
+	unlock, err := db.lockMigrations(ctx, name)
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", name, err)
+	}
+	defer unlock()
+	p, err := db.provider(name, fsys)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", name, reason(err))
+	}
+	return nil
+}
+
+// Pending returns how many migrations of fsys the database lacks.
+func (db *DB) Pending(ctx context.Context, name string, fsys fs.FS) (int, error) {
+	p, err := db.provider(name, fsys)
+	if err != nil {
+		return 0, err
+	}
+	states, err := p.Status(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("status of migrations %s: %w", name, reason(err))
+	}
+	n := 0
+	for _, s := range states {
+		if s.State == goose.StatePending {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (db *DB) provider(name string, fsys fs.FS) (*goose.Provider, error) {
+	sub, err := fs.Sub(fsys, db.dialect.name)
+	if err != nil {
+		return nil, fmt.Errorf("migrations %s: %w", name, err)
+	}
+	dialect := goose.DialectSQLite3
+	if db.dialect.name == nameMySQL {
+		dialect = goose.DialectMySQL
+	}
+	versions, err := database.NewStore(dialect, "goose_"+name)
+	if err != nil {
+		return nil, fmt.Errorf("migrations %s: %w", name, err)
+	}
+	p, err := goose.NewProvider("", db.write, sub, goose.WithStore(versions), goose.WithSlog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, fmt.Errorf("migrations %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// lockMigrations keeps other processes from migrating at the same time: on
+// MySQL by a named lock, which a connection holds until it releases it or
+// breaks, on SQLite by a lock on a file beside the database, which the kernel
+// gives back when a process ends.
+func (db *DB) lockMigrations(ctx context.Context, name string) (unlock func(), err error) {
+	if db.dialect.name == nameSQLite {
+		// Not on the database file: closing it would drop SQLite's own locks
+		// (https://www.sqlite.org/howtocorrupt.html section 2.2).
+		f, err := os.OpenFile(db.path+"-migrate", os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("lock migrations: %w", err)
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, fmt.Errorf("lock migrations: %w", errors.Join(err, f.Close()))
+		}
+		return func() { _ = f.Close() }, nil
+	}
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lock migrations: %w", reason(err))
+	}
+	lock := "furima_migrate_" + name
+	var got sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 60)", lock).Scan(&got); err != nil || got.Int64 != 1 {
+		if err == nil {
+			err = errors.New("another process has been migrating for a minute")
+		}
+		return nil, fmt.Errorf("lock migrations: %w", errors.Join(reason(err), conn.Close()))
+	}
+	return func() {
+		// Not with ctx: the lock is to be given back in any case. Closing the
+		// connection would do it too, at a later time.
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT RELEASE_LOCK(?)", lock)
+		_ = conn.Close()
+	}, nil
+}
