@@ -99,6 +99,22 @@ func TestListenUnix(t *testing.T) {
 	}
 }
 
+// Whoever listens there is not gone, only of another kind.
+func TestListenUnixInUseByDatagrams(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.sock")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := daemon.Listen(t.Context(), "api.listen", "unix:"+path); err == nil {
+		t.Error("took another program's socket")
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("another program's socket is gone: %v", err)
+	}
+}
+
 func TestIsLoopback(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true,

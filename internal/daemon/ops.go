@@ -89,8 +89,10 @@ func (o *Ops) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (o *Ops) Step(ln net.Listener) Step {
 	s := Server{
 		Name: "ops", Handler: o, Listener: ln, Logger: o.log,
-		// Profiles and live pages take as long as they take.
-		WriteTimeout: -1, CancelOnStop: true,
+		// Profiles and live pages take as long as they take. A limit on reading
+		// would cut them off, too: net/http watches the connection of a running
+		// request and ends the request's context when that read times out.
+		ReadTimeout: -1, WriteTimeout: -1, CancelOnStop: true,
 	}.Step()
 	s.Start = func(context.Context) error {
 		o.loopback.Store(IsLoopback(ln.Addr()))

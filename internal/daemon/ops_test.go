@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -171,17 +173,62 @@ func TestOpsRefusesOtherSites(t *testing.T) {
 	}
 }
 
-func TestOpsWarnsWhenExposed(t *testing.T) {
+func TestOpsWhenExposed(t *testing.T) {
 	var log syncBuffer
 	ops := newOps(daemon.NewHealth(), slog.New(slog.NewTextHandler(&log, nil)))
 	ln, err := daemon.Listen(t.Context(), "ops.listen", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := runStep(t, daemon.Options{}, ln, ops.Step(ln)).end(); err != nil {
+	r := runStep(t, daemon.Options{}, ln, ops.Step(ln))
+	_, port, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest("GET", "http://127.0.0.1:"+port+"/-/healthy", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "db1.example:" + port // names are fine where others may come
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("asked by name: %s", resp.Status)
+	}
+	if err := r.end(); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("no warning: %s", log.String())
 	}
+}
+
+// A profile of a minute and a live page must not hold up the stop.
+func TestOpsStopEndsRequests(t *testing.T) {
+	ops := newOps(daemon.NewHealth(), nil)
+	entered := make(chan struct{})
+	ops.Handle("GET /live", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	}))
+	ln, err := daemon.Listen(t.Context(), "ops.listen", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := runStep(t, daemon.Options{StopTimeout: 5 * time.Second}, ln, ops.Step(ln))
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if resp, err := http.Get(r.URL + "/live"); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-entered
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	<-answered
 }
