@@ -43,13 +43,14 @@ type Tree struct {
 	all      []Category // depth first, siblings by position
 	index    map[CategoryID]int
 	children map[CategoryID][]CategoryID
+	lists    map[CategoryID][]CategoryID
 }
 
 // NewTree orders categories as a tree. It refuses a missing parent, a circle, a
 // repeated id and a tree deeper than MaxCategoryDepth.
 func NewTree(categories []Category) (*Tree, error) {
 	byID := make(map[CategoryID]Category, len(categories))
-	t := &Tree{index: make(map[CategoryID]int, len(categories)), children: map[CategoryID][]CategoryID{}}
+	t := &Tree{index: make(map[CategoryID]int, len(categories)), children: map[CategoryID][]CategoryID{}, lists: map[CategoryID][]CategoryID{}}
 	for _, c := range categories {
 		if _, twice := byID[c.ID]; twice || c.ID <= 0 {
 			return nil, fmt.Errorf("category %d: its id is not positive or not its own", c.ID)
@@ -62,7 +63,7 @@ func NewTree(categories []Category) (*Tree, error) {
 			return cmp.Or(cmp.Compare(byID[a].Position, byID[b].Position), cmp.Compare(a, b))
 		})
 	}
-	if err := t.walk(byID, 0, 0); err != nil {
+	if err := t.walk(byID, 0, []CategoryID{0}); err != nil {
 		return nil, err
 	}
 	if len(t.all) != len(categories) {
@@ -75,14 +76,16 @@ func NewTree(categories []Category) (*Tree, error) {
 	return t, nil
 }
 
-func (t *Tree) walk(byID map[CategoryID]Category, parent CategoryID, depth int) error {
+// walk adds what is below parent; above is parent's lists.
+func (t *Tree) walk(byID map[CategoryID]Category, parent CategoryID, above []CategoryID) error {
 	for _, id := range t.children[parent] {
-		if depth == MaxCategoryDepth {
+		if len(above) > MaxCategoryDepth {
 			return fmt.Errorf("category %d: deeper than %d levels", id, MaxCategoryDepth)
 		}
 		t.index[id] = len(t.all)
 		t.all = append(t.all, byID[id])
-		if err := t.walk(byID, id, depth+1); err != nil {
+		t.lists[id] = append(slices.Clip(above), id)
+		if err := t.walk(byID, id, t.lists[id]); err != nil {
 			return err
 		}
 	}
@@ -116,25 +119,18 @@ func (t *Tree) Leaf(id CategoryID) bool {
 // Path returns the categories from the top level down to id itself, or nil if
 // there is no such category.
 func (t *Tree) Path(id CategoryID) []Category {
-	var path []Category
-	for c, ok := t.Category(id); ok; c, ok = t.Category(c.Parent) {
-		path = append(path, c)
+	lists := t.lists[id]
+	if lists == nil {
+		return nil
 	}
-	slices.Reverse(path)
+	path := make([]Category, len(lists)-1)
+	for i, id := range lists[1:] {
+		path[i] = t.all[t.index[id]]
+	}
 	return path
 }
 
 // Lists returns the lists that an item of category id appears in: 0 (the whole
 // market), the category's ancestors and the category. It is nil if there is no
-// such category.
-func (t *Tree) Lists(id CategoryID) []CategoryID {
-	path := t.Path(id)
-	if path == nil {
-		return nil
-	}
-	lists := make([]CategoryID, 1, 1+len(path))
-	for _, c := range path {
-		lists = append(lists, c.ID)
-	}
-	return lists
-}
+// such category. The slice belongs to the tree.
+func (t *Tree) Lists(id CategoryID) []CategoryID { return t.lists[id] }

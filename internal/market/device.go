@@ -91,9 +91,5 @@ type DeadToken struct {
 	Platform Platform
 	Token    string
 	Reason   string
-	Time     time.Time // since when it is dead
+	Time     time.Time // since when it is dead; zero = since it was said
 }
-
-// Forgets reports whether the device goes because of what was said: a token
-// that was given again after it had died is alive.
-func (d DeadToken) Forgets(dev Device) bool { return !dev.RegisteredAt.After(d.Time) }

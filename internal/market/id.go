@@ -199,7 +199,7 @@ func unmarshalID[T ~int64](id *T, prefix string, b []byte) error {
 
 // IDs makes ids. The upper 41 of an id's 63 bits are the milliseconds since
 // 2020, the lower 22 are random, so that ids grow with time (an index on them
-// is a list by age) and the next one cannot be told from the last.
+// is a list by age) and nobody counts from one to the next.
 //
 // Within one IDs no id repeats: it hands them out in ascending order, and ids
 // of one millisecond differ by random steps. Between processes nothing is

@@ -22,7 +22,7 @@ type Item struct {
 	CommentCount int64
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
-	LikeNotice   time.Time // when the seller hears, or heard, of likes; zero = never yet
+	LikeNotice   time.Time // when the seller hears, or heard, of likes; zero = never yet, or not read: lists leave it out
 }
 
 // Condition is how good a thing still is.

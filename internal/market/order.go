@@ -102,7 +102,7 @@ func (r Rules) Settle(o Order, c Charge, now time.Time) (after Order, changed bo
 	switch {
 	case c.Status != ChargeSucceeded:
 		return Order{}, false, Errorf(CodeInternal, ReasonOrderState, "a charge that is %s pays nothing", c.Status)
-	case c.Key != o.ChargeKey() || c.Amount != o.Price || c.Currency != o.Currency:
+	case c.ID == "" || c.Key != o.ChargeKey() || c.Amount != o.Price || c.Currency != o.Currency:
 		return Order{}, false, Errorf(CodeInternal, ReasonChargeMismatch, "the charge is not that of the order")
 	case o.ChargeID == c.ID:
 		return o, false, nil

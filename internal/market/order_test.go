@@ -92,6 +92,7 @@ func TestSettle(t *testing.T) {
 		"refunded": func(c *market.Charge) { c.Status = market.ChargeRefunded },
 		"amount":   func(c *market.Charge) { c.Amount-- },
 		"currency": func(c *market.Charge) { c.Currency = "USD" },
+		"no name":  func(c *market.Charge) { c.ID = "" },
 		"key":      func(c *market.Charge) { c.Key = "order:another:pay" },
 	} {
 		c := chargeOf(order)

@@ -112,12 +112,3 @@ func TestNewDevice(t *testing.T) {
 		})
 	}
 }
-
-func TestForgets(t *testing.T) {
-	dev := market.Device{RegisteredAt: noon}
-	for at, want := range map[time.Time]bool{noon.Add(-time.Second): false, noon: true, noon.Add(time.Second): true} {
-		if got := (market.DeadToken{Time: at}).Forgets(dev); got != want {
-			t.Errorf("registered at noon, dead since %s: forgets = %v, want %v", at, got, want)
-		}
-	}
-}

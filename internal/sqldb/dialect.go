@@ -112,6 +112,9 @@ func sqliteCode(err error) (primary, extended int, ok bool) {
 
 // isRetryable reports whether the same transaction may succeed when run again.
 func isRetryable(err error) bool {
+	if errors.Is(err, errGroupFailed) {
+		return true
+	}
 	if primary, _, ok := sqliteCode(err); ok {
 		return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED
 	}

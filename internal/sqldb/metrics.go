@@ -8,6 +8,8 @@ type metrics struct {
 	reg      prometheus.Registerer
 	all      []prometheus.Collector
 	retries  prometheus.Counter
+	commits  prometheus.Counter
+	txs      prometheus.Counter
 	duration prometheus.Histogram
 }
 
@@ -18,6 +20,12 @@ func newMetrics(reg prometheus.Registerer, name string, db *DB) *metrics {
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "furima_sqldb_tx_retries_total", Help: "Transactions run again because the database was busy or in a deadlock.", ConstLabels: labels,
 		}),
+		commits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "furima_sqldb_commits_total", Help: "Commits of write transactions. On SQLite transactions that wait for each other share one.", ConstLabels: labels,
+		}),
+		txs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "furima_sqldb_txs_total", Help: "Write transactions that were committed.", ConstLabels: labels,
+		}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "furima_sqldb_tx_duration_seconds", Help: "Time of write transactions, the wait for the writer and the commit included.", ConstLabels: labels,
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
@@ -27,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, name string, db *DB) *metrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, f)
 	}
 	m.all = []prometheus.Collector{
-		m.retries, m.duration,
+		m.retries, m.commits, m.txs, m.duration,
 		gauge("furima_sqldb_connections_in_use", "Connections that run something, readers and writers.", func() float64 {
 			n := db.read.Stats().InUse
 			if db.write != db.read {

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"syscall"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
@@ -73,22 +72,12 @@ func (db *DB) provider(name string, fsys fs.FS) (*goose.Provider, error) {
 	return p, nil
 }
 
-// lockMigrations keeps other processes from migrating at the same time: on
-// MySQL by a named lock, which a connection holds until it releases it or
-// breaks, on SQLite by a lock on a file beside the database, which the kernel
-// gives back when a process ends.
+// lockMigrations keeps others from migrating at the same time. On MySQL it is a
+// named lock, which a connection holds until it is released or broken, on SQLite
+// a claim.
 func (db *DB) lockMigrations(ctx context.Context, name string) (unlock func(), err error) {
 	if db.dialect.name == nameSQLite {
-		// Not on the database file: closing it would drop SQLite's own locks
-		// (https://www.sqlite.org/howtocorrupt.html section 2.2).
-		f, err := os.OpenFile(db.path+"-migrate", os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("lock migrations: %w", err)
-		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-			return nil, fmt.Errorf("lock migrations: %w", errors.Join(err, f.Close()))
-		}
-		return func() { _ = f.Close() }, nil
+		return db.awaitClaim(ctx, migrationClaim)
 	}
 	conn, err := db.write.Conn(ctx)
 	if err != nil {
@@ -96,7 +85,7 @@ func (db *DB) lockMigrations(ctx context.Context, name string) (unlock func(), e
 	}
 	lock := "furima_migrate_" + name
 	var got sql.NullInt64
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 60)", lock).Scan(&got); err != nil || got.Int64 != 1 {
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT(DATABASE(), ?), 60)", lock).Scan(&got); err != nil || got.Int64 != 1 {
 		if err == nil {
 			err = errors.New("another process has been migrating for a minute")
 		}
@@ -105,7 +94,24 @@ func (db *DB) lockMigrations(ctx context.Context, name string) (unlock func(), e
 	return func() {
 		// Not with ctx: the lock is to be given back in any case. Closing the
 		// connection would do it too, at a later time.
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT RELEASE_LOCK(?)", lock)
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT RELEASE_LOCK(CONCAT(DATABASE(), ?))", lock)
 		_ = conn.Close()
 	}, nil
+}
+
+// awaitClaim claims id as soon as nobody else does.
+func (db *DB) awaitClaim(ctx context.Context, id int64) (release func(), err error) {
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for {
+		release, err := db.Alive(id)
+		if !errors.Is(err, errClaimed) {
+			return release, err
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another process that migrates: %w", context.Cause(ctx))
+		}
+	}
 }

@@ -68,14 +68,17 @@ type Options struct {
 
 // DB is an open database.
 type DB struct {
-	write   *sql.DB // of SQLite one connection; of MySQL the pool
-	read    *sql.DB // of MySQL the same pool
-	dialect Dialect
-	name    string // the URL without its password, for errors
-	path    string // of SQLite's file
-	log     *slog.Logger
-	metrics *metrics
-	stmts   statements
+	write        *sql.DB // of SQLite one connection; of MySQL the pool
+	read         *sql.DB // of MySQL the same pool
+	dialect      Dialect
+	name         string // the URL without its password, for errors
+	label        string // Options.Name
+	path         string // of SQLite's file
+	log          *slog.Logger
+	metrics      *metrics
+	group        *group        // of SQLite: who writes
+	claims       *claims       // of SQLite; nil where there are none
+	checkpointer *checkpointer // of SQLite
 }
 
 // Open opens the database and makes sure that it answers. An error is one line
@@ -100,7 +103,6 @@ func Open(ctx context.Context, cfg Config, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", target.name, errors.Join(reason(err), db.closePools()))
 	}
-	db.stmts.db = db.read
 	db.metrics = newMetrics(o.Registerer, o.Name, db)
 	return db, nil
 }
@@ -108,7 +110,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*DB, error) {
 // Close ends all connections. What is running fails.
 func (db *DB) Close() error {
 	db.metrics.unregister()
-	err := errors.Join(db.stmts.close(), db.closePools())
+	err := db.closePools()
 	if err != nil {
 		return fmt.Errorf("close database %s: %w", db.name, err)
 	}
@@ -117,13 +119,19 @@ func (db *DB) Close() error {
 
 func (db *DB) closePools() error {
 	var err error
+	if db.checkpointer != nil {
+		err = db.checkpointer.close()
+	}
 	if db.read != nil {
-		err = db.read.Close()
+		err = errors.Join(err, db.read.Close())
 	}
 	// The writer goes last: the connection that closes last checkpoints the
 	// write-ahead log, and a reader may not.
 	if db.write != nil && db.write != db.read {
 		err = errors.Join(err, db.write.Close())
+	}
+	if db.claims != nil {
+		err = errors.Join(err, db.claims.close())
 	}
 	return err
 }
@@ -136,6 +144,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Name is that of the options, for labels.
+func (db *DB) Name() string { return db.label }
+
 // Dialect tells how this database's SQL differs.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
@@ -146,20 +157,14 @@ type Querier interface {
 }
 
 // QueryContext reads outside a transaction, from the pool of readers. The
-// statement is prepared once and kept, so the text should be one of few: put
-// values into args.
+// statement is prepared once a connection and kept, so the text should be one of
+// few: put values into args.
 func (db *DB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if st := db.stmts.get(ctx, query); st != nil {
-		return st.QueryContext(ctx, args...)
-	}
 	return db.read.QueryContext(ctx, query, args...)
 }
 
 // QueryRowContext reads one row as QueryContext does.
 func (db *DB) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if st := db.stmts.get(ctx, query); st != nil {
-		return st.QueryRowContext(ctx, args...)
-	}
 	return db.read.QueryRowContext(ctx, query, args...)
 }
 

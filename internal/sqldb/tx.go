@@ -35,11 +35,6 @@ func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 	return t.tx.QueryRowContext(ctx, query, args...)
 }
 
-// PrepareContext prepares a statement that ends with the transaction.
-func (t *Tx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return t.tx.PrepareContext(ctx, query)
-}
-
 // Dialect tells how this database's SQL differs.
 func (t *Tx) Dialect() Dialect { return t.db.dialect }
 
@@ -47,9 +42,30 @@ func (t *Tx) Dialect() Dialect { return t.db.dialect }
 // otherwise. F must be quick and must not fail.
 func (t *Tx) OnCommit(f func()) { t.onCommit = append(t.onCommit, f) }
 
+// Nested runs f as a part of the transaction that can fail alone. Failed is f's
+// error, of which nothing remains, its hooks included; the transaction goes on.
+// Err says that the transaction itself is over.
+func (t *Tx) Nested(f func(tx *Tx) error) (failed, err error) {
+	inner := &Tx{tx: t.tx, db: t.db}
+	failed, err = part(t.tx, func() error { return f(inner) })
+	switch {
+	case err == nil && isRetryable(failed):
+		return nil, failed // a deadlock: the server has given up all of it
+	case err != nil:
+		return nil, errors.Join(failed, err)
+	case failed == nil:
+		t.onCommit = append(t.onCommit, inner.onCommit...)
+	}
+	return failed, nil
+}
+
 // Tx runs f in a write transaction and commits it if f returns nil. When the
 // database says that it was busy or in a deadlock, f runs again, a few times,
 // after a short random wait: it must start from nothing each time.
+//
+// On SQLite concurrent calls share a commit: see group. F must be quick, since
+// others wait for it, and must not call Tx of the same DB, which would wait for
+// itself. Its statements end with ctx, but one that has begun goes on.
 func (db *DB) Tx(ctx context.Context, f func(tx *Tx) error) error {
 	return db.tx(ctx, db.write, nil, f)
 }
@@ -71,6 +87,9 @@ func (db *DB) tx(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(
 			return err
 		}
 		db.metrics.retries.Inc()
+		if errors.Is(err, errGroupFailed) {
+			continue // it was not our collision
+		}
 		// A few milliseconds, doubling, so that those who collided once do not
 		// collide again.
 		wait := time.Duration(rand.Int64N(int64(4*time.Millisecond)<<try)) + time.Millisecond
@@ -82,33 +101,65 @@ func (db *DB) tx(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(
 	}
 }
 
-func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(tx *Tx) error) (err error) {
+func (db *DB) once(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f func(tx *Tx) error) error {
 	began := time.Now()
-	tx, err := pool.BeginTx(ctx, opts)
-	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	t := &Tx{tx: tx, db: db}
-	done := false
-	defer func() {
-		if !done { // f failed or panicked
-			if rerr := tx.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) && err != nil {
-				err = fmt.Errorf("%w (rollback: %w)", err, rerr)
-			}
+	t := &Tx{db: db}
+	work := func(tx *sql.Tx) error {
+		t.tx = tx
+		if err := f(t); err != nil {
+			return err
 		}
-	}()
-	if err := f(t); err != nil {
+		return context.Cause(ctx) // who has gone must not find it done
+	}
+	var err error
+	if opts == nil && db.group != nil {
+		err = db.group.run(ctx, work)
+	} else if err = alone(ctx, pool, opts, work); err == nil && opts == nil {
+		db.committed(1)
+	}
+	if err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
-	}
-	done = true
 	if opts == nil {
 		db.metrics.duration.Observe(time.Since(began).Seconds())
 	}
 	for _, f := range t.onCommit {
 		f()
 	}
+	return nil
+}
+
+// committed is called after each commit, of as many transactions.
+func (db *DB) committed(members int) {
+	db.metrics.commits.Inc()
+	db.metrics.txs.Add(float64(members))
+	if db.checkpointer != nil {
+		db.checkpointer.committed()
+	}
+}
+
+// alone runs a transaction on a connection of its own.
+func alone(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, work func(tx *sql.Tx) error) (err error) {
+	tx, err := pool.BeginTx(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		// Work failed or panicked.
+		if rerr := tx.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) && err != nil {
+			err = fmt.Errorf("%w (rollback: %w)", err, rerr)
+		}
+	}()
+	if err := work(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit transaction: %w", err)
+	}
+	done = true
 	return nil
 }
