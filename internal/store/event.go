@@ -1,0 +1,52 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/furima/furima/internal/job"
+	"github.com/furima/furima/internal/market"
+)
+
+// The kinds of the jobs that the store enqueues. Payloads hold ids only: a
+// handler reads the rest when it runs, so that it never tells old news. A
+// handler must bear to run twice.
+const (
+	KindItemLiked     = "item.liked"     // payload ItemLiked: tell the seller
+	KindItemCommented = "item.commented" // payload ItemCommented: tell the seller
+	KindOrderPaid     = "order.paid"     // payload OrderRef: tell the seller
+	KindOrderSettle   = "order.settle"   // payload OrderRef: look what became of the payment
+)
+
+// Kinds returns every kind of job that the store enqueues.
+func Kinds() []string {
+	return []string{KindItemLiked, KindItemCommented, KindOrderPaid, KindOrderSettle}
+}
+
+// ItemLiked is the payload of KindItemLiked. User is one of those who liked the
+// item since the seller last heard of it; there may be more, and the like may
+// be gone again when the job runs.
+type ItemLiked struct {
+	Item market.ItemID `json:"item_id"`
+	User market.UserID `json:"user_id"`
+}
+
+// ItemCommented is the payload of KindItemCommented.
+type ItemCommented struct {
+	Item    market.ItemID    `json:"item_id"`
+	Comment market.CommentID `json:"comment_id"`
+}
+
+// OrderRef is the payload of the kinds about an order.
+type OrderRef struct {
+	Order market.OrderID `json:"order_id"`
+}
+
+// newJob encodes a payload; the types above always encode.
+func newJob(kind string, payload any) job.New {
+	b, err := json.Marshal(payload)
+	if err != nil {
+		panic(fmt.Sprintf("encode payload of %s: %v", kind, err))
+	}
+	return job.New{Kind: kind, Payload: b}
+}

@@ -1,0 +1,56 @@
+package storetest
+
+import (
+	"fmt"
+)
+
+// audit holds the database against what must be true at any time: each query
+// returns what is wrong.
+func (w *World) audit() {
+	w.Helper()
+	for what, query := range map[string]string{
+		"listings of items that are not on sale": `SELECT l.item_id FROM listings l LEFT JOIN items i ON i.id = l.item_id AND i.state = 'on_sale' WHERE i.id IS NULL`,
+		"listings with another price":            `SELECT l.item_id FROM listings l JOIN items i ON i.id = l.item_id WHERE i.price <> l.price`,
+		"items on sale that are not in the list of everything": `SELECT i.id FROM items i LEFT JOIN listings l ON l.item_id = i.id AND l.category_id = 0
+			WHERE i.state = 'on_sale' AND l.item_id IS NULL`,
+		"items on sale that are not in their category": `SELECT i.id FROM items i LEFT JOIN listings l ON l.item_id = i.id AND l.category_id = i.category_id
+			WHERE i.state = 'on_sale' AND l.item_id IS NULL`,
+		"items in a category but not in its parent": `SELECT l.item_id FROM listings l JOIN categories c ON c.id = l.category_id
+			LEFT JOIN listings p ON p.item_id = l.item_id AND p.category_id = c.parent_id WHERE p.item_id IS NULL`,
+		"items in a category that is not above theirs": `SELECT l.item_id FROM listings l JOIN items i ON i.id = l.item_id JOIN categories c ON c.id = i.category_id
+			LEFT JOIN categories p ON p.id = c.parent_id WHERE l.category_id NOT IN (0, c.id, c.parent_id, COALESCE(p.parent_id, 0))`,
+		"items on the wrong shelf": `SELECT id FROM items WHERE shelf <> CASE WHEN state IN ('on_sale', 'reserved', 'sold') THEN 1 ELSE 0 END`,
+		"wrong like counts":        `SELECT i.id FROM items i WHERE i.like_count <> (SELECT COUNT(*) FROM likes l WHERE l.item_id = i.id)`,
+		"wrong comment counts":     `SELECT i.id FROM items i WHERE i.comment_count <> (SELECT COUNT(*) FROM comments c WHERE c.item_id = i.id)`,
+		"reserved items without an order that waits": `SELECT i.id FROM items i LEFT JOIN orders o ON o.live_item_id = i.id AND o.state = 'pending_payment'
+			WHERE i.state = 'reserved' AND o.id IS NULL`,
+		"orders that hold an item which is on sale": `SELECT o.id FROM orders o JOIN items i ON i.id = o.live_item_id WHERE i.state NOT IN ('reserved', 'sold')`,
+		"orders that are dead and hold an item":     `SELECT id FROM orders WHERE (state IN ('cancelled', 'refunded')) <> (live_item_id IS NULL)`,
+		"orders that are paid without a charge":     `SELECT id FROM orders WHERE (paid_at IS NULL) <> (charge_id = '')`,
+		"photos that are shown by nobody's item":    `SELECT p.id FROM photos p LEFT JOIN items i ON i.id = p.item_id AND i.seller_id = p.owner_id WHERE p.item_id <> 0 AND i.id IS NULL`,
+	} {
+		wrong, err := w.column(query)
+		if err != nil {
+			w.Errorf("audit: %s: %v", what, err)
+		} else if len(wrong) > 0 {
+			w.Errorf("audit: %s: %v", what, wrong)
+		}
+	}
+}
+
+// column returns the first column of a query.
+func (w *World) column(query string, args ...any) (all []string, err error) {
+	rows, err := w.DB.QueryContext(w.Ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var v any
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		all = append(all, fmt.Sprint(v))
+	}
+	return all, rows.Err()
+}
