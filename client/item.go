@@ -177,6 +177,20 @@ func pages[T any](get func(cursor string) ([]T, string, error), cursor string) i
 	}
 }
 
+// MyItems returns one page of what the caller sells, the newest first: what everybody
+// sees or, with away, what is paused, withdrawn or hidden.
+func (c *Client) MyItems(ctx context.Context, away bool, cursor string, limit int) (ItemPage, error) {
+	q := pageValues(cursor, limit)
+	if away {
+		q.Set("away", "true")
+	}
+	var out ItemPage
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/items", query: q}, &out); err != nil {
+		return ItemPage{}, fmt.Errorf("list my items: %w", err)
+	}
+	return out, nil
+}
+
 // Item returns an item.
 func (c *Client) Item(ctx context.Context, id string) (Item, error) {
 	var out Item

@@ -25,6 +25,8 @@ type Config struct {
 	ClientStale time.Duration `toml:"client_stale"`
 	// RefreshSecret lets a request with the header Furima-Refresh carrying this value recompute its answer; the warmer sends it. At least 16 characters. Default: empty, nobody can.
 	RefreshSecret string `toml:"refresh_secret" secret:"true"`
+	// RefreshSecretFile is a file that holds refresh_secret. Default: empty.
+	RefreshSecretFile string `toml:"refresh_secret_file"`
 }
 
 // DefaultConfig returns the configuration that is used where the operator says nothing.

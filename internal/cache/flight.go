@@ -130,11 +130,11 @@ func (c *Cache) load(ctx context.Context, f *flight, d demand, old *entry) {
 func (c *Cache) store(f *flight, e, old *entry, tags []string) {
 	e.weigh(tags)
 	c.mu.Lock()
+	if old != nil {
+		f.keepUntil = max(f.keepUntil, old.keepUntil)
+	}
 	f.stored = !c.purges.since(f.begin, tags)
 	if f.stored {
-		if old != nil {
-			f.keepUntil = max(f.keepUntil, old.keepUntil)
-		}
 		e.keep(f)
 		c.index.link(e, tags)
 	}
@@ -147,7 +147,8 @@ func (c *Cache) store(f *flight, e, old *entry, tags []string) {
 }
 
 // finish ends f with e or err. Those who joined it came before this moment,
-// so that every purge that concerns them is known here.
+// so that every purge that concerns them is known here. An answer that is kept and
+// has become void is made again behind: by whichever load it was, nobody else would do it.
 func (c *Cache) finish(f *flight, e *entry, tags []string, err error) {
 	c.mu.Lock()
 	f.entry, f.err = e, err
@@ -157,6 +158,9 @@ func (c *Cache) finish(f *flight, e *entry, tags []string, err error) {
 		} else {
 			f.void = c.purges.since(f.begin, tags)
 			e.keep(f) // a refresh may have joined since
+			if f.void && f.keepUntil > c.clock() {
+				c.enqueue(&renewal{key: f.key, load: f.load, keepUntil: f.keepUntil}, true)
+			}
 		}
 	}
 	c.purges.end(f)

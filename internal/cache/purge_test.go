@@ -177,6 +177,20 @@ func TestARefreshThatJoinsALoadKeepsTheAnswer(t *testing.T) {
 	})
 }
 
+func TestARefreshThatAPurgeMakesVoidIsMadeAgainBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answerer{t: t, c: cache.New(testConfig(), cache.Options{}), load: text("items")}
+		run(t, a.c)
+		var wg sync.WaitGroup
+		wg.Go(func() { a.want("load 1", "fwd=request", cache.RefreshHeader, secret) })
+		synctest.Wait()
+		a.c.Purge("items")
+		wg.Wait()
+		time.Sleep(1500 * time.Millisecond)
+		a.want("load 2", "hit; ttl=9") // and not a miss, although load 1 was not stored
+	})
+}
+
 func TestRenewalsAreBoundedAndPurgedOnesGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testConfig()
@@ -216,7 +230,10 @@ func TestRenewalsAreBoundedAndPurgedOnesGoFirst(t *testing.T) {
 		for i := range 6 {
 			serve(fmt.Sprint("a", i), false) // stale: served, and queued
 		}
-		c.Purge("b")
+		for i := range 6 {
+			serve(fmt.Sprint("b", i), false) // the same, behind them
+		}
+		c.Purge("b") // now they overtake
 		time.Sleep(5 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()

@@ -125,10 +125,11 @@ func (c *Cache) next(ctx context.Context) *renewal {
 	}
 }
 
-// renew makes one answer again. If a purge makes that void, it is queued again, behind
-// the others: however often a tag is purged, one renewal a key runs at a time.
+// renew makes one answer again. If a purge makes that void and the answer is kept, finish
+// has queued it again, behind the others: however often a tag is purged, one renewal a
+// key runs at a time.
 func (c *Cache) renew(ctx context.Context, n *renewal) {
-	f, err := c.tryRenew(ctx, n)
+	err := c.tryRenew(ctx, n)
 	switch {
 	case ctx.Err() != nil:
 		n.done(0)
@@ -139,24 +140,19 @@ func (c *Cache) renew(ctx context.Context, n *renewal) {
 	default:
 		c.metrics.renewals.Inc()
 		n.done(0)
-		if f.void && n.keepUntil > c.clock() {
-			c.mu.Lock()
-			c.enqueue(&renewal{key: n.key, load: n.load, keepUntil: n.keepUntil}, true)
-			c.mu.Unlock()
-		}
 	}
 }
 
 // tryRenew is one load for n. A panic of the loader becomes an error: in a request the
 // server would contain it, here it would end the process.
-func (c *Cache) tryRenew(ctx context.Context, n *renewal) (f *flight, err error) {
+func (c *Cache) tryRenew(ctx context.Context, n *renewal) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("load panicked: %v\n%s", v, debug.Stack())
 		}
 	}()
-	f, _, err = c.do(ctx, demand{key: n.key, load: n.load, keepUntil: n.keepUntil, attached: true})
-	return f, err
+	_, _, err = c.do(ctx, demand{key: n.key, load: n.load, keepUntil: n.keepUntil, attached: true})
+	return err
 }
 
 // done lets the stale entry ask again, from retryAt on.
