@@ -47,7 +47,7 @@ func (c LogConfig) Validate(fault func(key, problem string)) {
 
 // OpsConfig is the table [ops].
 type OpsConfig struct {
-	// Listen is the address of the ops listener, which serves /-/healthy, /-/ready, /metrics, /debug/pprof/ and the operator's page: "host:port", "unix:/path" or "" for none. It has no authentication, so keep it on loopback or a private network; roles that share a machine need an address each. Default: "127.0.0.1:8090".
+	// Listen is the address of the ops listener, which serves /-/healthy, /-/ready, /metrics, /debug/pprof/ and the operator's page: "host:port", "unix:/path" or "" for none. It has no authentication, so keep it on loopback or a private network; roles that share a machine need an address each. Default: 127.0.0.1 with port 8090 for api and dev, 8091 for push, 8092 for warm, 8093 for edge, 8094 for sandbox.
 	Listen string `toml:"listen"`
 	// StopTimeout is how long a role may take to stop after the first signal, drain_delay included; what still runs then is cut off. 0 means the default. Default: "30s".
 	StopTimeout time.Duration `toml:"stop_timeout"`
