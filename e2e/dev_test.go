@@ -30,7 +30,7 @@ func startDev(t *testing.T, dir string) *dev {
 	d.process = start(t, dir, []string{
 		"FURIMA_API_LISTEN=" + d.api, "FURIMA_PUSH_LISTEN=" + d.push, "FURIMA_OPS_LISTEN=" + d.ops,
 		"FURIMA_LOG_LEVEL=info",
-	}, "dev", "--data", filepath.Join(dir, "data"), "--https", d.https, "--items", "600").ready()
+	}, "dev", "--data", filepath.Join(dir, "data"), "--https", d.https, "--items", "300", "--photo-side", "64").ready()
 	d.await("the lines to try", func() bool { return len(d.curls()) >= 3 })
 	return d
 }
@@ -132,7 +132,7 @@ func shows(t *testing.T, tab context.Context, url, text string) {
 func TestPagesOfDev(t *testing.T) {
 	tab := browser(t)
 	d := startDev(t, t.TempDir())
-	shows(t, tab, "http://"+d.ops+"/phones/", "furima")
+	shows(t, tab, "http://"+d.ops+"/phones/", "Sandbox phones")
 	c := client.New(client.Options{BaseURL: "http://" + d.api})
 	session, err := c.LogIn(t.Context(), client.Credentials{Email: "hanako@example.com", Password: "furima-demo-1"})
 	if err != nil {

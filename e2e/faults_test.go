@@ -37,7 +37,7 @@ func TestFaults(t *testing.T) {
 		},
 		"syntax": {
 			args:   []string{"config", "check", "-c", write(t, dir, "syntax.toml", "[store\n")},
-			status: 2, says: []string{"syntax.toml", "line 1"},
+			status: 2, says: []string{"syntax.toml", "line 2"},
 		},
 		"missing file":     {args: []string{"api", "-c", filepath.Join(dir, "nowhere.toml")}, status: 2, says: []string{"nowhere.toml"}},
 		"unknown command":  {args: []string{"serve"}, status: 2, says: []string{`"serve"`}},
@@ -82,7 +82,7 @@ func TestFaults(t *testing.T) {
 		},
 		"edge without a certificate": {
 			args:   []string{"edge", "check", "-c", write(t, dir, "edge.toml", "[[edge.sites]]\nname = \"a.example\"\nlisten = \"127.0.0.1:8443\"\ncert_file = \"no.pem\"\nkey_file = \"no.key\"\nupstream = [\"127.0.0.1:1\"]\n")},
-			status: 2, says: []string{"edge.sites[0].cert_file", "no.pem"},
+			status: 2, lines: 2, says: []string{"edge.sites[0].cert_file", "no.pem", "edge.sites[0].key_file", "no.key"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestCommandsOnBothEngines(t *testing.T) {
 				t.Fatalf("migrate: exit status %d\n%s", status, stderr)
 			}
 		}
-		if status, stdout, stderr := runFurima(t, dir, env, "seed", "--items", "300", "--users", "20", "--seed", "7"); status != 0 {
+		if status, stdout, stderr := runFurima(t, dir, env, "seed", "--items", "300", "--users", "20", "--seed", "7", "--photo-side", "64"); status != 0 {
 			t.Fatalf("seed: exit status %d\n%s%s", status, stdout, stderr)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -86,8 +85,10 @@ func (r *role) startEdge(ctx context.Context) error {
 func (p *program) edgeRenderCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:     "render --out DIR",
-		Short:   "write nginx's configuration into a folder",
+		Use:   "render --out DIR",
+		Short: "write nginx's configuration into a folder",
+		Long: `Writes nginx's configuration into a folder that it may then run in: the files of
+this version below versions/, and nginx.conf, which leads to them.`,
 		Example: "  furima edge render -c furima.toml --out rendered && nginx -t -c $PWD/rendered/nginx.conf",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -107,15 +108,11 @@ func (p *program) edgeRenderCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := tree.Write(); err != nil {
+				return err
+			}
 			for _, name := range slices.Sorted(maps.Keys(tree.Files)) {
-				path := filepath.Join(dir, name)
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-					return err
-				}
-				if err := os.WriteFile(path, tree.Files[name], 0o644); err != nil {
-					return err
-				}
-				fmt.Fprintln(p.env.Stdout, path)
+				fmt.Fprintln(p.env.Stdout, filepath.Join(tree.Dir(), name))
 			}
 			return nil
 		},

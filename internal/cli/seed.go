@@ -50,6 +50,7 @@ market. It is meant for an empty database; everybody's password is ` + seed.Pass
 func seedFlags(cmd *cobra.Command, o *seed.Options) {
 	cmd.Flags().IntVar(&o.Items, "items", 10_000, "items to make")
 	cmd.Flags().IntVar(&o.Users, "users", 240, "people to make")
+	cmd.Flags().IntVar(&o.PhotoSide, "photo-side", 640, "side of the drawn photos, in pixels")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "the same number makes the same market")
 }
 

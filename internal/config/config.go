@@ -96,4 +96,9 @@ func (c Config) validate(fault func(key, problem string)) {
 	c.Push.Validate(under("push"))
 	c.Warm.Validate(under("warm"))
 	c.Edge.Validate(under("edge"))
+	for key, addr := range map[string]string{"api.listen": c.API.Listen, "push.listen": c.Push.Listen} {
+		if err := daemon.CheckAddr(addr); err != nil {
+			fault(key, err.Error())
+		}
+	}
 }

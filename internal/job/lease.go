@@ -341,16 +341,31 @@ func (q *Queue) take(ctx context.Context, tx *sqldb.Tx, s *session, jobs []queue
 		for n < len(jobs) && jobs[n].kind == jobs[0].kind && jobs[n].at == jobs[0].at {
 			n++
 		}
-		ids := make([]any, n)
-		for i, j := range jobs[:n] {
-			ids[i] = j.id
-		}
-		if _, err := execIn(ctx, tx, &q.sql.lease, ids, s.tokenArg, jobs[0].kind.laneArg, jobs[0].at); err != nil {
+		if err := q.takeRun(ctx, tx, s, jobs[:n]); err != nil {
 			return err
 		}
 		jobs = jobs[n:]
 	}
 	return nil
+}
+
+func (q *Queue) takeRun(ctx context.Context, tx *sqldb.Tx, s *session, jobs []queued) error {
+	lane, at := jobs[0].kind.laneArg, jobs[0].at
+	if q.sql.copyRange != "" {
+		// There is no other writer, so these are all that there are in between.
+		first, last := jobs[0].id, jobs[len(jobs)-1].id
+		if _, err := tx.ExecContext(ctx, q.sql.copyRange, s.tokenArg, lane, at, first, last); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, q.sql.deleteRange, lane, at, first, last)
+		return err
+	}
+	ids := make([]any, len(jobs))
+	for i, j := range jobs {
+		ids[i] = j.id
+	}
+	_, err := execIn(ctx, tx, &q.sql.lease, ids, s.tokenArg, lane, at)
+	return err
 }
 
 func scanQueued(ctx context.Context, tx *sqldb.Tx, k *kind, to []queued, text string, args ...any) (_ []queued, err error) {

@@ -14,6 +14,9 @@ import (
 const (
 	defaultOnceWorkers   = 16
 	defaultProgressEvery = 100 * time.Millisecond
+	// manyCombinations is from where on a call of Once counts as what the
+	// process is there for.
+	manyCombinations = 1000
 )
 
 // OnceOptions are the options of Once; the zero value is usable.
@@ -53,6 +56,9 @@ func Once(ctx context.Context, p *Plan, o OnceOptions) (Summary, error) {
 	d, err := newDialer(o.Header, o.RootCAs, o.Timeout)
 	if err != nil {
 		return Summary{}, err
+	}
+	if p.Count() >= manyCombinations {
+		releasePages()
 	}
 	workers := int(min(int64(o.Workers), p.Count()))
 	t := &tally{start: time.Now(), total: p.Count()}
