@@ -42,6 +42,7 @@ func startMarket(t *testing.T, dir, store, pushURL string) *market {
 		"FURIMA_PHOTO_DIR=" + filepath.Join(dir, "photos"),
 		"FURIMA_PAY_SANDBOX_FILE=" + filepath.Join(dir, "charges.jsonl"),
 		"FURIMA_PAY_ALLOW_SANDBOX=true",
+		"FURIMA_API_FEEDBACK_INTERVAL=300ms",
 	}
 	if status, _, stderr := runFurima(t, dir, m.env, "migrate"); status != 0 {
 		t.Fatalf("furima migrate: exit status %d\n%s", status, stderr)

@@ -90,12 +90,12 @@ func run(o options) error {
 			c.memory = append(c.memory, m)
 		}
 	}
-	text := report(o, contestants)
-	fmt.Print(text)
+	r := makeReport(o, contestants)
+	fmt.Print(r)
 	if o.out == "" {
 		return nil
 	}
-	return os.WriteFile(o.out, []byte(text), 0o644)
+	return r.Write(o.out)
 }
 
 // field lists who is measured.

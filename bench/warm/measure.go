@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ type contestant struct {
 
 type measurement struct {
 	wall, cpu float64 // seconds
-	pss       float64 // MiB, the largest seen
+	pss, peak float64 // MiB, the median and the largest seen
 	counts
 }
 
@@ -96,15 +97,18 @@ func measure(c *contestant, origin *originProcess, o options, memory bool) (meas
 	}
 	m := measurement{}
 	done := make(chan struct{})
-	sampled := make(chan float64, 1)
+	sampled := make(chan []float64, 1)
 	if memory {
-		go func() { sampled <- peakPSS(cmd.Process.Pid, done) }()
+		go func() { sampled <- watchPSS(cmd.Process.Pid, done) }()
 	}
 	err := cmd.Wait()
 	m.wall = time.Since(start).Seconds()
 	close(done)
 	if memory {
-		m.pss = <-sampled
+		if all := <-sampled; len(all) > 0 {
+			slices.Sort(all)
+			m.pss, m.peak = all[len(all)/2], all[len(all)-1]
+		}
 	}
 	if err != nil {
 		return m, fmt.Errorf("%w: %s", err, first(stderr.String()))
@@ -119,15 +123,14 @@ func measure(c *contestant, origin *originProcess, o options, memory bool) (meas
 	return m, nil
 }
 
-// peakPSS reads the proportional set size of a process until done.
-func peakPSS(pid int, done <-chan struct{}) float64 {
-	most := 0.0
+// watchPSS reads the proportional set size of a process until done.
+func watchPSS(pid int, done <-chan struct{}) (all []float64) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-done:
-			return most
+			return all
 		case <-tick.C:
 			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 			if err != nil {
@@ -135,8 +138,8 @@ func peakPSS(pid int, done <-chan struct{}) float64 {
 			}
 			for line := range strings.Lines(string(text)) {
 				if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Pss:" {
-					if kib, err := strconv.ParseFloat(fields[1], 64); err == nil {
-						most = max(most, kib/1024)
+					if kib, err := strconv.ParseFloat(fields[1], 64); err == nil && kib > 0 {
+						all = append(all, kib/1024)
 					}
 				}
 			}

@@ -173,6 +173,15 @@ func FuzzSite(f *testing.F) {
 	f.Add("a.example", "b.example", "0.0.0.0:443", "127.0.0.1:80", "/run/x.sock", "/etc/a.pem", "/run/edge", "/var/log/a.log", "www-data")
 	f.Add("a", "b;}", "[::1]:443", "h:80;", "/run/x y;{}#'.sock", "/etc/a b;'{}#.pem", "/run/ü", "off;", "x")
 	f.Add("$host", "~^(.*)$", ":443 ssl", "h:80 backup", "/a\"b", "/a\\", "/run/$x", "/a\nb", "root; include /etc/passwd")
+	// One bad value at a time, so that no other one hides it.
+	good := []string{"a.example", "b.example", "0.0.0.0:443", "127.0.0.1:80", "/run/x.sock", "/etc/a.pem", "/run/edge", "/var/log/a.log", "www-data"}
+	for i := range good {
+		for _, bad := range []string{`/a"; include /etc/passwd; #`, `/a\`, "/$host", "a;b", "a b", "a{b}", "a\nb", "a'b", "#a", "", "a.b:80; x", "*"} {
+			v := slices.Clone(good)
+			v[i] = bad
+			f.Add(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8])
+		}
+	}
 	baseline, h := benign("a.example", "b.example", "0.0.0.0:443", "127.0.0.1:80", "/run/x.sock", "/etc/a.pem", "/run/edge", "/var/log/a.log", "www-data")
 	shapes := func(t *testing.T, c Config, h host) (map[string]string, map[string][]statement, error) {
 		tree, err := build(c, h)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -96,6 +97,8 @@ func (p *process) read(stderr *os.File, log *slog.Logger) {
 		p.mu.Unlock()
 		log.Warn("nginx says", "line", line)
 	}
+	// After a line that is too long: nginx must never wait for a reader.
+	_, _ = io.Copy(io.Discard, stderr)
 }
 
 // said returns the last of what nginx said.

@@ -225,7 +225,8 @@ func (t Tree) use() error {
 	if err := link(filepath.Join("current", "nginx.conf"), filepath.Join(t.RunDir, "nginx.conf")); err != nil {
 		return fmt.Errorf("switch version: %w", err)
 	}
-	return t.prune()
+	_ = t.prune() // an old version that cannot be removed is in nobody's way
+	return nil
 }
 
 // link points a symbolic link to target, atomically.
@@ -243,6 +244,7 @@ func link(target, path string) error {
 	return os.Rename(next, path)
 }
 
+// prune removes all but the newest versions.
 func (t Tree) prune() error {
 	versions := filepath.Join(t.RunDir, "versions")
 	entries, err := os.ReadDir(versions)

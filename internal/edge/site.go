@@ -61,6 +61,10 @@ type host struct {
 	bodiesInMemory bool
 }
 
+// maxBodyInMemory bounds what one request may take of nginx's memory where
+// bodies are not put into files.
+const maxBodyInMemory = 64 << 20
+
 // newSite makes the words of a site from a configuration with defaults that
 // has been validated.
 func newSite(s SiteConfig, h host) (site, error) {
@@ -77,7 +81,7 @@ func newSite(s SiteConfig, h host) (site, error) {
 		ReadTimeout:   words(s.ReadTimeout),
 	}
 	if h.bodiesInMemory {
-		out.BodyBuffer = strconv.FormatInt(s.MaxBodyBytes, 10)
+		out.BodyBuffer = strconv.FormatInt(min(s.MaxBodyBytes, maxBodyInMemory), 10)
 	}
 	if s.HSTS > 0 && !isLocal(name) {
 		out.HSTS = int64(s.HSTS / time.Second)

@@ -15,6 +15,9 @@ const (
 	maxWorkers      = 4096
 	maxPages        = 1000
 	refreshHeader   = "Furima-Refresh"
+	// maxTargetCombinations bounds a target of the daemon, which remembers
+	// eight bytes of each combination.
+	maxTargetCombinations = 50_000_000
 )
 
 // Config is the [warm] table.
@@ -76,7 +79,9 @@ func (t TargetConfig) validate(fault func(key, problem string)) {
 	}
 	if t.URL == "" {
 		fault("url", "is required")
-	} else if _, err := t.Plan(); err != nil {
+	} else if plan, err := t.Plan(); err != nil {
+		fault("url", err.Error())
+	} else if err := checkSize(plan); err != nil {
 		fault("url", err.Error())
 	}
 	if _, err := t.header(); err != nil {
@@ -103,6 +108,13 @@ func (t TargetConfig) validate(fault func(key, problem string)) {
 	if _, err := loadRoots(t.CAFile); err != nil {
 		fault("ca_file", err.Error())
 	}
+}
+
+func checkSize(p *Plan) error {
+	if n := p.Count(); n > maxTargetCombinations {
+		return fmt.Errorf("%d combinations are more than %d, what one target may have", n, maxTargetCombinations)
+	}
+	return nil
 }
 
 // withDefaults gives zero values their meaning.

@@ -170,7 +170,10 @@ func (c *conn) get(ctx context.Context, o *origin, target []byte) error {
 			return nil
 		}
 		c.close()
-		if err == nil {
+		switch {
+		case err == nil && kept && c.answer.status == http.StatusRequestTimeout:
+			continue // said to the idle connection, before this request
+		case err == nil:
 			return nil
 		}
 		if kept && !c.rd.got && isClosed(err) && ctx.Err() == nil {

@@ -264,13 +264,21 @@ func TestOnceReconnects(t *testing.T) {
 			accepted.Add(1)
 			wg.Go(func() {
 				defer c.Close()
-				// Two answers that promise to go on, then the end.
+				// Two answers that promise to go on, then the end, every other
+				// time in the way of servers that say why.
+				last := accepted.Load()%2 == 0
 				br := bufio.NewReader(c)
 				for range 2 {
 					if _, err := http.ReadRequest(br); err != nil {
 						return
 					}
 					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+				}
+				if last {
+					if _, err := http.ReadRequest(br); err != nil {
+						return
+					}
+					io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 				}
 			})
 		}
@@ -450,5 +458,41 @@ func BenchmarkExchange(b *testing.B) {
 		if err := c.get(b.Context(), &c.to, target); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestOnceNeverAsksTwice holds that a request whose answer has begun is not
+// sent again: the origin has done the work, and would do it twice.
+func TestOnceNeverAsksTwice(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer ln.Close()
+	var asked atomic.Int64
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				br := bufio.NewReader(c)
+				for _, answer := range []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh"} {
+					if _, err := http.ReadRequest(br); err != nil {
+						return
+					}
+					asked.Add(1)
+					io.WriteString(c, answer)
+				}
+			})
+		}
+	})
+	sum := once(t, OnceOptions{Workers: 1}, "http://"+ln.Addr().String()+"/{1..20}")
+	if asked.Load() != 20 || sum.OK != 10 || sum.Failed != 10 || sum.Failures[0].Error != errTruncated.Error() {
+		t.Errorf("%d requests for 20 combinations: %+v", asked.Load(), sum)
 	}
 }

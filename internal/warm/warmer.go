@@ -11,10 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxTargetCombinations bounds a target of the daemon, which remembers eight
-// bytes of each combination.
-const maxTargetCombinations = 50_000_000
-
 // Options are what New needs; the zero value is usable.
 type Options struct {
 	// Logger gets a line for every interval of every target; nil discards.
@@ -95,8 +91,8 @@ func newTarget(cfg TargetConfig, o Options) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if plan.Count() > maxTargetCombinations {
-		return nil, fmt.Errorf("%d combinations are more than %d", plan.Count(), maxTargetCombinations)
+	if err := checkSize(plan); err != nil {
+		return nil, err
 	}
 	h, err := cfg.header()
 	if err != nil {
