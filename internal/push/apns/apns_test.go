@@ -30,7 +30,16 @@ import (
 	"github.com/furima/furima/internal/push/sandbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if certFile := os.Getenv(leanEnv); certFile != "" {
+		if err := leanMain(certFile); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // stand is a running stand-in for Apple and the configuration to reach it.
 type stand struct {

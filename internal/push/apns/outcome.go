@@ -56,6 +56,8 @@ var reasons = map[string]push.Outcome{
 const (
 	reasonTimeout     = "Timeout"
 	reasonReset       = "StreamReset"
+	reasonLost        = "ConnectionLost"
+	reasonInvalid     = "InvalidHeader"
 	reasonUnreachable = "Unreachable"
 	reasonToken       = "ProviderToken"
 )

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/furima/furima/internal/push"
+	"github.com/furima/furima/internal/push/h2"
 )
 
 // Provider opens senders to Apple.
@@ -27,7 +28,7 @@ func NewProvider() *Provider {
 
 // Open reads the app's credentials and returns its sender, or nil if it has
 // none for Apple.
-func (p *Provider) Open(app push.AppConfig, _ *slog.Logger) (push.Sender, error) {
+func (p *Provider) Open(app push.AppConfig, logger *slog.Logger) (push.Sender, error) {
 	cfg := app.APNS
 	if !cfg.Enabled() {
 		return nil, nil
@@ -49,13 +50,18 @@ func (p *Provider) Open(app push.AppConfig, _ *slog.Logger) (push.Sender, error)
 	if err != nil {
 		return nil, fmt.Errorf("open apns for app %s: %w", app.Name, err)
 	}
-	s.wire = newHTTPWire(httpWireOptions{
+	s.wire, err = openWire(wireOptions{
 		endpoint:    strings.TrimSuffix(cfg.Endpoint, "/"),
 		tls:         tlsConfig,
 		connections: cfg.Connections,
 		maxInFlight: cfg.MaxInFlight,
 		timeout:     cfg.Timeout,
+		token:       s.tokens != nil,
+		logger:      logger,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("open apns for app %s: %w", app.Name, err)
+	}
 	return s, nil
 }
 
@@ -78,37 +84,11 @@ func (p *Provider) tokenSource(cfg push.APNSConfig) (*tokenSource, error) {
 	return s, nil
 }
 
-// request is one message on its way to Apple.
-type request struct {
-	token         string
-	id            push.MessageID
-	authorization string // empty with a certificate
-	rendered      *push.Rendered
-}
-
-// answer is what came back: a status, or an error when there was none.
-type answer struct {
-	status     int
-	body       []byte
-	retryAfter string
-	took       time.Duration
-	err        error
-}
-
-// wire carries requests. It is the seam to the HTTP/2 client: many requests at
-// once, an answer for each, no order.
-type wire interface {
-	// exchange sends all requests and calls done once for each, as Send of
-	// push.Sender does.
-	exchange(ctx context.Context, reqs []request, done func(i int, a answer))
-	close() error
-}
-
 // sender is Apple for one app.
 type sender struct {
 	topic  string
 	tokens *tokenSource // nil with a certificate
-	wire   wire
+	wire   *wire
 }
 
 // Send implements push.Sender.
@@ -123,50 +103,76 @@ func (s *sender) Send(ctx context.Context, batch []push.Message, done func(i int
 			return
 		}
 	}
-	reqs := make([]request, 0, len(batch))
-	index := make([]int, 0, len(batch)) // of each request in batch
+	which := make([]int, 0, len(batch))
 	for i := range batch {
-		m := &batch[i]
-		if !isToken(m.Token) {
+		if !isToken(batch[i].Token) {
 			done(i, push.Result{Outcome: push.Unregistered, Reason: "BadDeviceToken"})
 			continue
 		}
-		reqs = append(reqs, request{token: m.Token, id: m.ID, authorization: authorization, rendered: m.Rendered})
-		index = append(index, i)
+		which = append(which, i)
 	}
-	var mu sync.Mutex
-	var stale []int // requests that met a provider token that was too old
-	s.wire.exchange(ctx, reqs, func(i int, a answer) {
-		r := judge(ctx, a)
-		if r.Reason == expiredProviderToken && s.tokens != nil {
-			mu.Lock()
-			stale = append(stale, i)
-			mu.Unlock()
-			return
-		}
-		done(index[i], r)
-	})
-	if len(stale) > 0 {
-		s.resend(ctx, reqs, stale, authorization, func(i int, r push.Result) { done(index[i], r) })
+	stale := s.try(ctx, batch, which, authorization, done, s.tokens != nil)
+	if len(stale) == 0 {
+		return
 	}
-}
-
-// resend sends what met a provider token that was too old once more, with a
-// new one.
-func (s *sender) resend(ctx context.Context, reqs []request, stale []int, old string, done func(i int, r push.Result)) {
-	fresh, ok := s.tokens.renew(old)
+	// Once more, with a new token.
+	fresh, ok := s.tokens.renew(authorization)
 	if !ok {
 		for _, i := range stale {
 			done(i, push.Result{Outcome: push.Refused, Reason: expiredProviderToken})
 		}
 		return
 	}
-	again := make([]request, len(stale))
-	for j, i := range stale {
-		again[j] = reqs[i]
-		again[j].authorization = fresh
+	s.try(ctx, batch, stale, fresh, done, false)
+}
+
+// enough refusals of the app's credentials, and nothing but them, tell that the
+// rest of a batch would be refused as well.
+const enough = 5
+
+// try sends the messages with the given indexes. With renewable, those that
+// were not sent because the provider token is too old are returned instead of
+// being done.
+func (s *sender) try(ctx context.Context, msgs []push.Message, which []int, authorization string, done func(i int, r push.Result), renewable bool) (stale []int) {
+	f := s.wire.flight()
+	defer s.wire.release(f)
+	s.wire.load(f, msgs, which, authorization, func(i int, err error) { done(i, judgeError(err)) })
+	ours, halt := context.WithCancel(ctx)
+	defer halt()
+	var refused push.Result // what the credentials met
+	refusals, accepted := 0, false
+	f.batch.Done = func(ready []int) { // one call at a time
+		for _, n := range ready {
+			i, res := f.index[n], &f.batch.Responses[n]
+			r := judge(res)
+			if refusals >= enough && h2.ReasonOf(res.Err) == h2.Canceled && ctx.Err() == nil {
+				r = refused // by our own halt
+			}
+			switch r.Outcome {
+			case push.Refused:
+				refused = push.Result{Outcome: r.Outcome, Reason: r.Reason}
+				if refusals++; refusals == enough && !accepted {
+					halt()
+				}
+			case push.Retry, push.Down:
+			default:
+				accepted = true
+			}
+			if renewable && r.Reason == expiredProviderToken {
+				stale = append(stale, i)
+				continue
+			}
+			done(i, r)
+		}
 	}
-	s.wire.exchange(ctx, again, func(j int, a answer) { done(stale[j], judge(ctx, a)) })
+	if err := s.wire.pool.Start(ours, &f.batch); err != nil {
+		for _, i := range f.index {
+			done(i, judgeError(err))
+		}
+		return nil
+	}
+	f.batch.Wait()
+	return stale
 }
 
 // Close implements push.Sender.

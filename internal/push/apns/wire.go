@@ -1,155 +1,287 @@
 package apns
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
+	"log/slog"
 	"net"
-	"net/http"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/furima/furima/internal/push"
+	"github.com/furima/furima/internal/push/h2"
 )
 
-// httpWire is a wire on net/http: a transport a connection, a goroutine a
-// request that is under way.
-type httpWire struct {
-	o        httpWireOptions
-	conns    []*http.Transport
-	next     atomic.Uint32
-	inFlight chan struct{}
+// wire carries messages over HTTP/2: a batch of requests for a batch of
+// messages, and no goroutine for any of them.
+type wire struct {
+	pool    *h2.Pool
+	headers headerCache
+	spare   sync.Pool // of *flight
+	timeout time.Duration
 }
 
-type httpWireOptions struct {
+type wireOptions struct {
 	endpoint    string
 	tls         *tls.Config
 	connections int
 	maxInFlight int
 	timeout     time.Duration
+	token       bool                                                              // requests carry a provider token
+	dial        func(ctx context.Context, network, addr string) (net.Conn, error) // nil means TCP
+	logger      *slog.Logger
 }
 
-// maxSpread bounds the goroutines of one exchange. More of them would only
-// wait for their turn on the connections.
-const maxSpread = 128
+const (
+	// dialTimeout is shorter than what messages wait for a connection, so that
+	// they know why there was none.
+	dialTimeout = 5 * time.Second
+	// queueGrace is how much longer than for an answer a message waits for a
+	// connection: a first request that is never answered holds up the others,
+	// and they shall have their turn.
+	queueGrace = 2 * time.Second
+	// giveUpAfter failures to connect everything that waits is held back. The
+	// pauses between attempts are the gateway's from then on; backoffMax is for
+	// what it sends nevertheless.
+	giveUpAfter = 3
+	backoffMax  = 5 * time.Second
+	// idleTimeout is long because Apple wants connections to be kept.
+	idleTimeout = 30 * time.Minute
+	// maxAnswerBytes is far above what Apple says with a refusal.
+	maxAnswerBytes = 4 << 10
+)
 
-func newHTTPWire(o httpWireOptions) *httpWire {
-	w := &httpWire{o: o, inFlight: make(chan struct{}, o.maxInFlight)}
-	var only http.Protocols
-	only.SetHTTP2(true)
-	for range o.connections {
-		dialer := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-		w.conns = append(w.conns, &http.Transport{
-			DialContext:           dialer.DialContext,
-			TLSClientConfig:       o.tls.Clone(),
-			TLSHandshakeTimeout:   5 * time.Second,
-			Protocols:             &only,
-			MaxConnsPerHost:       1,
-			IdleConnTimeout:       30 * time.Minute,
-			ResponseHeaderTimeout: o.timeout,
-			DisableCompression:    true,
-			HTTP2: &http.HTTP2Config{
-				StrictMaxConcurrentRequests: true,
-				SendPingTimeout:             30 * time.Second, // finds a connection that died silently
-				PingTimeout:                 10 * time.Second,
-				WriteByteTimeout:            10 * time.Second,
-			},
-		})
+func openWire(o wireOptions) (*wire, error) {
+	cfg := h2.Config{
+		URL:  o.endpoint,
+		Name: string(push.APNS),
+		TLS:  o.tls,
+		Dial: o.dial,
+		// No more in flight than configured, over all connections.
+		Connections:  min(o.connections, o.maxInFlight),
+		Timeout:      o.timeout,
+		QueueTimeout: o.timeout + queueGrace,
+		// What waits longer than the queue does it in Start, without a limit in
+		// time: a slow provider makes senders wait, it does not fail messages.
+		MaxQueued:    2 * o.maxInFlight,
+		GiveUpAfter:  giveUpAfter,
+		DialTimeout:  dialTimeout,
+		IdleTimeout:  idleTimeout,
+		BackoffMax:   backoffMax,
+		Keep:         []string{"retry-after"},
+		MaxBodyBytes: maxAnswerBytes,
+		DiscardOK:    true,
+		Logger:       o.logger,
 	}
-	return w
+	cfg.MaxStreams = o.maxInFlight / cfg.Connections
+	if o.token {
+		cfg.InitialStreams = 1 // until Apple has seen a token that it accepts
+	}
+	pool, err := h2.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &wire{pool: pool, timeout: o.timeout}, nil
 }
 
-func (w *httpWire) exchange(ctx context.Context, reqs []request, done func(i int, a answer)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(len(reqs), maxSpread) {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(reqs) {
-					return
-				}
-				done(i, w.one(ctx, &reqs[i]))
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// one sends a request and waits for its answer.
-func (w *httpWire) one(ctx context.Context, r *request) answer {
-	select {
-	case w.inFlight <- struct{}{}:
-		defer func() { <-w.inFlight }()
-	case <-ctx.Done():
-		return answer{err: ctx.Err()}
-	}
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, w.o.timeout)
+// close waits for what is under way, which is nothing after the last Send, and
+// closes the connections.
+func (w *wire) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), w.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.o.endpoint+"/3/device/"+r.token, bytes.NewReader(r.rendered.Payload))
-	if err != nil {
-		return answer{err: err}
-	}
-	for _, h := range r.rendered.Header {
-		req.Header[http.CanonicalHeaderKey(h.Name)] = []string{h.Value}
-	}
-	req.Header["Apns-Id"] = []string{r.id.String()}
-	req.Header["User-Agent"] = nil
-	if r.authorization != "" {
-		req.Header["Authorization"] = []string{r.authorization}
-	}
-	conn := w.conns[w.next.Add(1)%uint32(len(w.conns))]
-	// RoundTrip and not Client.Do: there are no redirects to follow, and its
-	// errors do not hold the URL, which has the device token in it.
-	res, err := conn.RoundTrip(req)
-	if err != nil {
-		return answer{err: err}
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-	if err != nil && res.StatusCode != http.StatusOK {
-		return answer{err: err}
-	}
-	return answer{status: res.StatusCode, body: body, retryAfter: res.Header.Get("Retry-After"), took: time.Since(start)}
+	return w.pool.Close(ctx)
 }
 
-func (w *httpWire) close() error {
-	for _, c := range w.conns {
-		c.CloseIdleConnections()
-	}
-	return nil
+// flight is a batch on its way, in memory that is used again.
+type flight struct {
+	batch  h2.Batch
+	index  []int      // of each request in the messages
+	fields []h2.Field // of all requests
+
+	// What is common to the requests of a notification.
+	rendered *push.Rendered
+	headers  *h2.Headers
+	own      []h2.Field // beside apns-id
 }
 
-// judge says what an answer means for its message.
-func judge(ctx context.Context, a answer) push.Result {
-	if a.err == nil {
-		r := result(a.status, a.body, a.retryAfter)
-		r.Took = a.took
-		return r
+func (w *wire) flight() *flight {
+	if f, ok := w.spare.Get().(*flight); ok {
+		return f
 	}
-	var reset http2.StreamError
-	switch {
-	case ctx.Err() != nil:
+	return new(flight)
+}
+
+// release takes a flight back. It must have ended.
+func (w *wire) release(f *flight) {
+	clear(f.batch.Requests) // payloads and tokens may go
+	clear(f.batch.Responses)
+	clear(f.fields)
+	clear(f.own)
+	f.batch.Requests, f.index, f.fields, f.own = f.batch.Requests[:0], f.index[:0], f.fields[:0], f.own[:0]
+	f.batch.Done, f.rendered, f.headers = nil, nil, nil
+	w.spare.Put(f)
+}
+
+const (
+	pathPrefix = "/3/device/"
+	uuidLen    = 36
+	// maxFields is how many fields of its own a request has at most, of those
+	// that Render makes: apns-id, apns-expiration, apns-collapse-id.
+	maxFields = 3
+)
+
+// load makes the requests for the messages with the given indexes, and calls
+// bad for those that cannot be one.
+func (w *wire) load(f *flight, msgs []push.Message, which []int, authorization string, bad func(i int, err error)) {
+	size := 0
+	for _, i := range which {
+		size += len(pathPrefix) + len(msgs[i].Token) + uuidLen
+	}
+	if n := maxFields * len(which); cap(f.fields) < n {
+		f.fields = make([]h2.Field, 0, n)
+	}
+	// One string for all paths and ids of the batch.
+	var text strings.Builder
+	text.Grow(size)
+	for _, i := range which {
+		m := &msgs[i]
+		if m.Rendered != f.rendered || f.headers == nil {
+			if err := w.common(f, m.Rendered, authorization); err != nil {
+				bad(i, err)
+				continue
+			}
+		}
+		at := text.Len()
+		text.WriteString(pathPrefix)
+		text.WriteString(m.Token)
+		path := text.String()[at:]
+		at = text.Len()
+		appendID(&text, m.ID)
+		id := text.String()[at:]
+
+		first := len(f.fields)
+		f.fields = append(f.fields, h2.Field{Name: "apns-id", Value: id})
+		f.fields = append(f.fields, f.own...)
+		f.batch.Requests = append(f.batch.Requests, h2.Request{
+			Headers: f.headers,
+			Path:    path,
+			Fields:  f.fields[first:len(f.fields):len(f.fields)],
+			Body:    m.Rendered.Payload,
+		})
+		f.index = append(f.index, i)
+	}
+}
+
+// common sorts the header of a notification into what many notifications share
+// and what is its own.
+func (w *wire) common(f *flight, r *push.Rendered, authorization string) error {
+	var key headerKey
+	f.own = f.own[:0]
+	for _, h := range r.Header {
+		switch h.Name {
+		case "apns-topic":
+			key.topic = h.Value
+		case "apns-push-type":
+			key.pushType = h.Value
+		case "apns-priority":
+			key.priority = h.Value
+		default: // apns-expiration and apns-collapse-id
+			f.own = append(f.own, h2.Field{Name: h.Name, Value: h.Value})
+		}
+	}
+	var err error
+	f.rendered = r
+	f.headers, err = w.headers.get(authorization, key)
+	return err
+}
+
+func appendID(b *strings.Builder, id push.MessageID) {
+	const hex = "0123456789abcdef"
+	for i, c := range id {
+		switch i {
+		case 4, 6, 8, 10:
+			b.WriteByte('-')
+		}
+		b.WriteByte(hex[c>>4])
+		b.WriteByte(hex[c&15])
+	}
+}
+
+// headerKey is what a few kinds of notifications have in common.
+type headerKey struct{ topic, pushType, priority string }
+
+// headerCache keeps the headers that requests share, so that a connection sends
+// them once.
+type headerCache struct {
+	mu            sync.Mutex
+	authorization string // of all kept
+	kept          map[headerKey]*h2.Headers
+}
+
+// maxHeaders bounds a cache whose topics are the callers' to choose.
+const maxHeaders = 64
+
+func (c *headerCache) get(authorization string, key headerKey) (*h2.Headers, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.kept[key]; h != nil && c.authorization == authorization {
+		return h, nil
+	}
+	fields := make([]h2.Field, 0, 4)
+	for _, f := range []h2.Field{
+		{Name: "authorization", Value: authorization},
+		{Name: "apns-topic", Value: key.topic},
+		{Name: "apns-push-type", Value: key.pushType},
+		{Name: "apns-priority", Value: key.priority},
+	} {
+		if f.Value != "" {
+			fields = append(fields, f)
+		}
+	}
+	h, err := h2.NewHeaders("POST", fields...)
+	if err != nil {
+		return nil, err
+	}
+	if c.kept == nil || c.authorization != authorization || len(c.kept) >= maxHeaders {
+		c.authorization, c.kept = authorization, make(map[headerKey]*h2.Headers)
+	}
+	c.kept[key] = h
+	return h, nil
+}
+
+// judge says what a response means for its message.
+func judge(r *h2.Response) push.Result {
+	if r.Err != nil {
+		return judgeError(r.Err)
+	}
+	res := result(r.Status, r.Body, r.Kept[0])
+	res.Took = r.Latency
+	return res
+}
+
+// judgeError says what it means for a message that it has no answer. The same
+// apns-id goes with it when it is sent again, whether Apple may have taken it
+// or surely has not.
+func judgeError(err error) push.Result {
+	switch h2.ReasonOf(err) {
+	case h2.Canceled, h2.Closed:
 		return push.Result{Outcome: push.Retry} // interrupted, which is no one's fault
-	case errors.Is(a.err, context.DeadlineExceeded), isTimeout(a.err):
+	case h2.Invalid:
+		return push.Result{Outcome: push.Rejected, Reason: reasonInvalid}
+	case h2.Timeout:
 		return push.Result{Outcome: push.Retry, Reason: reasonTimeout}
-	case errors.As(a.err, &reset):
+	case h2.Reset, h2.Refused, h2.Malformed:
 		return push.Result{Outcome: push.Retry, Reason: reasonReset}
+	case h2.Queued:
+		if errors.Unwrap(err) == nil { // there are connections; they are busy
+			return push.Result{Outcome: push.Retry, Reason: reasonTimeout}
+		}
+	case h2.Lost:
+		if h2.MaybeProcessed(err) {
+			return push.Result{Outcome: push.Retry, Reason: reasonLost}
+		}
 	}
-	return push.Result{Outcome: push.Down, Reason: reasonUnreachable, Err: a.err}
-}
-
-func isTimeout(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return false // nobody is there, which is not one message's fate
-	}
-	var t net.Error
-	return errors.As(err, &t) && t.Timeout()
+	return push.Result{Outcome: push.Down, Reason: reasonUnreachable, Err: err}
 }

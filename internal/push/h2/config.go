@@ -47,6 +47,11 @@ type Config struct {
 	// QueueTimeout is how long a request may wait for a connection to take it.
 	// 0 means as long as the context of its batch lasts.
 	QueueTimeout time.Duration
+	// GiveUpAfter is after how many failures in a row to get a connection that
+	// is of use, with none left, requests that wait end with Queued, and so do
+	// Starts. Those that come later are for the next attempt. 0 means that they
+	// wait.
+	GiveUpAfter int
 	// DialTimeout is for opening a connection, the TLS handshake and the
 	// server's settings included. 0 means 10 s.
 	DialTimeout time.Duration
@@ -120,7 +125,7 @@ func (c *Config) complete() (target, error) {
 	c.BackoffMin = or(c.BackoffMin, 100*time.Millisecond)
 	c.BackoffMax = max(or(c.BackoffMax, 30*time.Second), c.BackoffMin)
 	c.MaxBodyBytes = or(c.MaxBodyBytes, 4<<10)
-	if c.Connections < 0 || c.MaxStreams < 0 || c.InitialStreams < 0 || c.MaxQueued < 0 {
+	if c.Connections < 0 || c.MaxStreams < 0 || c.InitialStreams < 0 || c.MaxQueued < 0 || c.GiveUpAfter < 0 {
 		return t, errors.New("h2: a count in the configuration is negative")
 	}
 	for _, d := range []time.Duration{c.Timeout, c.QueueTimeout, c.DialTimeout, c.PingAfter, c.PingTimeout, c.IdleTimeout, c.BackoffMin} {

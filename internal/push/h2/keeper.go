@@ -127,8 +127,10 @@ func (p *Pool) dial(ctx context.Context) {
 	}
 	if err != nil {
 		delay := p.failed(err, time.Now())
+		late := p.giveUp()
 		closed := p.closed
 		p.mu.Unlock()
+		p.deliver(late)
 		p.cfg.Metrics.connects.WithLabelValues(p.cfg.Name, "failed").Inc()
 		if !closed {
 			p.cfg.Logger.Warn("no connection to the provider", "pool", p.cfg.Name, "addr", p.target.addr, "err", err, "retry_in_ms", delay.Milliseconds())
@@ -187,10 +189,30 @@ func (p *Pool) failed(err error, now time.Time) time.Duration {
 	return d
 }
 
+// giveUp ends what waits, and returns it, when too many connections in a row
+// were no good and there is none. mu is held.
+func (p *Pool) giveUp() []call {
+	if p.cfg.GiveUpAfter == 0 || p.failures < p.cfg.GiveUpAfter || len(p.conns) > 0 || p.dialing > 0 {
+		return nil
+	}
+	err := &Error{Reason: Queued, Err: p.lastErr}
+	late := p.queue.remove(func(*Batch, time.Time) bool { return true })
+	for _, c := range late {
+		c.response().Err = err
+	}
+	for _, w := range p.waiters {
+		w.err = err
+		close(w.ready)
+	}
+	p.waiters = nil
+	p.waiting.Store(0)
+	return late
+}
+
 // proved is called when a connection has given its first answer.
 func (p *Pool) proved() {
 	p.mu.Lock()
-	p.failures = 0
+	p.failures, p.lastErr = 0, nil
 	p.mu.Unlock()
 }
 
@@ -208,9 +230,12 @@ func (p *Pool) dropConn(c *conn, good bool, err error) {
 	if i := slices.Index(p.conns, c); i >= 0 {
 		p.conns = slices.Delete(p.conns, i, i+1)
 	}
+	var late []call
 	if !good {
 		p.failed(err, time.Now())
+		late = p.giveUp()
 	}
 	p.stir()
 	p.mu.Unlock()
+	p.deliver(late)
 }

@@ -16,11 +16,10 @@ type Pool struct {
 	cfg    Config
 	target target
 	count  counters
-	cancel context.CancelFunc // ends the keeper and its dials
-	wg     sync.WaitGroup     // the keeper, its dials, the connections
-	kick   chan struct{}      // wakes the keeper
-	empty  chan struct{}      // closed when a closing pool has no batch left
-	ended  chan struct{}      // closed when Close has done its work
+	wg     sync.WaitGroup // the keeper, its dials, the connections
+	kick   chan struct{}  // wakes the keeper
+	empty  chan struct{}  // closed when a closing pool has no batch left
+	ended  chan struct{}  // closed when Close has done its work
 
 	// waiting is queue.n for those who only want to know whether to wake a
 	// writer.
@@ -28,6 +27,7 @@ type Pool struct {
 
 	// mu is taken after a conn.mu, never before one.
 	mu       sync.Mutex
+	cancel   context.CancelFunc // ends the keeper and its dials; nil until there was something to send
 	queue    queue
 	waiters  []*waiter // of Start, in their order
 	active   int       // batches between Start and their end
@@ -50,8 +50,8 @@ type waiter struct {
 	err   error
 }
 
-// Open returns a pool for the origin of a configuration. It connects when there
-// is something to send.
+// Open returns a pool for the origin of a configuration. It allocates only: a
+// pool connects when there is something to send.
 func Open(cfg Config) (*Pool, error) {
 	t, err := cfg.complete()
 	if err != nil {
@@ -64,10 +64,18 @@ func Open(cfg Config) (*Pool, error) {
 		empty: make(chan struct{}),
 		ended: make(chan struct{}),
 	}
+	return p, nil
+}
+
+// wake starts the keeper, so that a pool that was never used has nothing to
+// close. mu is held.
+func (p *Pool) wake() {
+	if p.cancel != nil {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.wg.Go(func() { p.keep(ctx) })
-	return p, nil
 }
 
 // Start begins to send a batch and returns when it has its place in the queue.
@@ -147,6 +155,7 @@ func (p *Pool) begin(ctx context.Context, b *Batch) {
 		b.stop = context.AfterFunc(ctx, func() { p.abandon(b, run, ctx.Err()) })
 	}
 	p.active++
+	p.wake()
 	p.queue.push(b, time.Now())
 	p.stir()
 }
@@ -337,9 +346,11 @@ func (p *Pool) shut() {
 		c.response().Err = &Error{Reason: Closed, Err: ErrClosed}
 	}
 	p.waiting.Store(0)
-	conns := slices.Clone(p.conns)
+	conns, cancel := slices.Clone(p.conns), p.cancel
 	p.mu.Unlock()
-	p.cancel()
+	if cancel != nil {
+		cancel()
+	}
 	p.deliver(done)
 	for _, c := range conns {
 		c.end(lossClosed, ErrClosed, http2.ErrCodeNo)

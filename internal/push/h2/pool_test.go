@@ -52,6 +52,39 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+func TestGiveUpAfter(t *testing.T) {
+	refused := errors.New("connection refused")
+	bubble(t, h2.Config{GiveUpAfter: 3, MaxQueued: 10}, func(w *world) {
+		w.deny = func() error { return refused }
+		start := time.Now()
+		b := w.start(post(t, 10, "x")...)
+		waits := make(chan error)
+		go func() { waits <- w.pool.Start(context.Background(), &h2.Batch{Requests: post(t, 1, "x")}) }()
+		for _, r := range w.wait(b) {
+			wantErr(t, r, h2.Queued, false)
+			if !errors.Is(r.Err, refused) {
+				t.Fatalf("error %v does not say why", r.Err)
+			}
+		}
+		if err := <-waits; h2.ReasonOf(err) != h2.Queued {
+			t.Errorf("a Start that waited for room: %v", err)
+		}
+		if n, took := len(w.dials), time.Since(start); n != 3 || took > time.Second {
+			t.Errorf("%d attempts, %v", n, took)
+		}
+		// What comes later is for the next attempt.
+		wantErr(t, w.wait(w.start(post(t, 1, "x")...))[0], h2.Queued, false)
+		if n := len(w.dials); n != 4 {
+			t.Errorf("%d attempts, want one more", n)
+		}
+		w.deny = nil
+		b = w.start(post(t, 2, "x")...)
+		p := w.accept()
+		p.answerAll(p.expect(2))
+		wantOK(t, w.wait(b))
+	})
+}
+
 func TestConnectionsThatAreNoGoodBackOff(t *testing.T) {
 	bubble(t, h2.Config{Connections: 2, QueueTimeout: 2 * time.Minute}, func(w *world) {
 		b := w.start(post(t, 2, "x")...)
