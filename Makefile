@@ -39,7 +39,7 @@ bench: build
 
 # Write the generated files again: docs/config.md, furima.example.toml, OpenAPI and other goldens.
 generate:
-	go test ./internal/... -run Golden -update
+	go test ./internal/api ./internal/config ./internal/edge -run Golden -update
 
 clean:
 	rm -rf bin

@@ -167,11 +167,13 @@ func TestPushFeedback(t *testing.T) {
 	if status.Sent != 1 || status.Unregistered != 1 {
 		t.Errorf("status %+v, want one sent and one unregistered", status)
 	}
-	page, err := push.Feedback(t.Context(), "", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(page.Tokens) != 1 || page.Tokens[0].Token != deviceToken(1) {
-		t.Errorf("feedback %+v, want the uninstalled phone", page.Tokens)
-	}
+	// The status tells what the process knows; feedback is what is on disk, a
+	// moment later.
+	poll(t, "the uninstalled phone on the feedback list", func() bool {
+		page, err := push.Feedback(t.Context(), "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(page.Tokens) == 1 && page.Tokens[0].Token == deviceToken(1)
+	})
 }
