@@ -19,7 +19,7 @@ import (
 
 // Limits of one transaction. They bound memory and how long others wait.
 const (
-	maxGroupJobs  = 4096
+	maxGroupJobs  = 2048
 	maxGroupBytes = 8 << 20
 	maxGroupFuncs = 64
 )
@@ -249,14 +249,26 @@ func (c *committer) commit(ctx context.Context, g group) {
 		return
 	}
 	err := c.write(ctx, &g)
-	if err != nil && g.size() > 1 && !sqldb.IsUnavailable(err) {
-		for _, one := range g.split() {
-			c.finish(&one, c.write(ctx, &one))
-		}
+	if err == nil || g.size() == 1 || sqldb.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded) {
+		c.finish(&g, err)
 		return
 	}
-	c.finish(&g, err)
+	failures, sound := 0, false
+	for _, one := range g.split() {
+		if sound || failures < hopeless {
+			if err = c.write(ctx, &one); err == nil {
+				sound = true
+			} else {
+				failures++
+			}
+		}
+		c.finish(&one, err)
+	}
 }
+
+// hopeless is after how many operations that fail alone, with none that succeeds,
+// the others are not tried: it is the database then.
+const hopeless = 8
 
 // split returns a group for each operation.
 func (g *group) split() (groups []group) {

@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"fmt"
-	"math/bits"
 	"slices"
 	"strings"
 
@@ -116,15 +115,15 @@ func chunk(rows []*row) int {
 // caller gets the error, once.
 func (q *Queue) insertJobs(ctx context.Context, tx *sqldb.Tx, rows []*row, args []any) error {
 	for try := 0; len(rows) > 0; {
-		step := min(bits.Len(uint(len(rows)))-1, maxStep)
-		some := rows[:1<<step]
+		text, n := q.sql.insertJobs.under(len(rows))
+		some := rows[:n]
 		args = args[:0]
 		for _, r := range some {
 			args = bindJob(args, r)
 		}
-		_, err := tx.ExecContext(ctx, q.sql.insertJobs[step], args...)
+		_, err := tx.ExecContext(ctx, text, args...)
 		if err == nil {
-			rows, try = rows[1<<step:], 0
+			rows, try = rows[n:], 0
 			continue
 		}
 		try++

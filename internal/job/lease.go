@@ -27,6 +27,7 @@ type session struct {
 	beaten     time.Time  // when the last beat that succeeded was sent
 	leases     map[int64]*lease
 	suspects   []int64 // running in the database and unknown here, at the last check
+	doubtful   bool    // there may be suspects
 }
 
 func newSession(d time.Duration, u *unsaved) *session {
@@ -181,7 +182,16 @@ func (s *session) alive(t time.Time) {
 func (s *session) holds() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.registered && len(s.leases) > 0
+	return s.registered && (len(s.leases) > 0 || s.doubtful)
+}
+
+// doubt notes that there may be leases in the database that nobody here knows.
+// It is false if there may not even be a session.
+func (s *session) doubt() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubtful = true
+	return s.registered
 }
 
 // overdue reports whether the others may have given the session up.
@@ -216,6 +226,7 @@ func (s *session) compare(open []*lease, running []int64) (strays []int64) {
 		}
 	}
 	s.suspects = suspects
+	s.doubtful = s.doubtful && len(suspects)+len(strays) > 0
 	return strays
 }
 

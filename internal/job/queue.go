@@ -65,7 +65,7 @@ func NewQueue(db *sqldb.DB, o Options) *Queue {
 
 // mysqlWriters is how many transactions of the committer a server gets at once.
 // SQLite has one writer.
-const mysqlWriters = 4
+const mysqlWriters = 2
 
 // Run commits what Enqueue and the workers of this process bring, and takes
 // jobs back from workers that died. It returns when ctx has ended and

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"math/bits"
 
 	"github.com/furima/furima/internal/sqldb"
 )
@@ -28,22 +27,43 @@ func stateOf(n int) State {
 	}
 }
 
-// A statement over many rows exists in sizes of powers of two, so that few
-// texts, prepared once, do for any number of rows.
+// rowSizes are the numbers of rows in which a statement over many rows exists,
+// so that few texts, prepared once, do for any number of rows in few statements.
+// They end with maxRows.
+var rowSizes = [...]int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256}
+
 const (
-	maxStep  = 8 // the largest is 1<<maxStep rows
-	maxRows  = 1 << maxStep
+	maxRows  = 256
 	maxBytes = 4 << 20 // payload in one statement: well under any server's max_allowed_packet
 )
 
 // sized is a statement in all sizes.
-type sized [maxStep + 1]string
+type sized [len(rowSizes)]string
 
 func sizes(make func(n int) string) (s sized) {
-	for i := range s {
-		s[i] = make(1 << i)
+	for i, n := range rowSizes {
+		s[i] = make(n)
 	}
 	return s
+}
+
+// under returns the text for at most n rows, and for how many it is.
+func (s *sized) under(n int) (text string, rows int) {
+	i := len(rowSizes) - 1
+	for rowSizes[i] > n {
+		i--
+	}
+	return s[i], rowSizes[i]
+}
+
+// over returns the text for at least n rows, maxRows at most, and for how many
+// it is.
+func (s *sized) over(n int) (text string, rows int) {
+	i := 0
+	for rowSizes[i] < n {
+		i++
+	}
+	return s[i], rowSizes[i]
 }
 
 // statements are the texts that are run again and again.
@@ -129,13 +149,12 @@ func newStatements(d sqldb.Dialect) *statements {
 // allow. Bind appends the values of one row.
 func execRows[R any](ctx context.Context, tx *sqldb.Tx, s *sized, args []any, rows []R, bind func(args []any, row R) []any) error {
 	for len(rows) > 0 {
-		step := min(bits.Len(uint(len(rows)))-1, maxStep)
-		n := 1 << step
+		text, n := s.under(len(rows))
 		args = args[:0]
 		for _, r := range rows[:n] {
 			args = bind(args, r)
 		}
-		if _, err := tx.ExecContext(ctx, s[step], args...); err != nil {
+		if _, err := tx.ExecContext(ctx, text, args...); err != nil {
 			return err
 		}
 		rows = rows[n:]
@@ -144,7 +163,7 @@ func execRows[R any](ctx context.Context, tx *sqldb.Tx, s *sized, args []any, ro
 }
 
 // execIn runs a statement that ends in a list of ids, and returns how many rows
-// it changed. The list is filled up to the next size with its last id.
+// it changed.
 func execIn(ctx context.Context, tx *sqldb.Tx, s *sized, ids []any, before ...any) (int64, error) {
 	var changed int64
 	for len(ids) > 0 {
@@ -164,16 +183,17 @@ func execIn(ctx context.Context, tx *sqldb.Tx, s *sized, ids []any, before ...an
 	return changed, nil
 }
 
-// in returns the text for up to maxRows ids, and its arguments.
+// in returns the text for up to maxRows ids, and its arguments. The list is
+// filled up to the next size with its last id.
 func (s *sized) in(ids []any, before []any) (string, []any) {
-	step := bits.Len(uint(len(ids) - 1))
-	args := make([]any, 0, len(before)+1<<step)
+	text, n := s.over(len(ids))
+	args := make([]any, 0, len(before)+n)
 	args = append(args, before...)
 	args = append(args, ids...)
-	for range 1<<step - len(ids) {
+	for range n - len(ids) {
 		args = append(args, ids[len(ids)-1])
 	}
-	return s[step], args
+	return text, args
 }
 
 // queryIDs runs a query that ends in a list of ids and yields ids.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type checkpointer struct {
 	dirty  chan struct{} // capacity 1: there has been a commit
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	left   atomic.Int64 // pages of the log that were not copied at the last look
 }
 
 // newCheckpointer starts a checkpointer, which close ends.
@@ -114,5 +116,7 @@ func (c *checkpointer) pragma(ctx context.Context, kind string) (left int, err e
 	if err := c.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+kind+")").Scan(&busy, &log, &copied); err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
-	return log - copied, nil
+	left = log - copied
+	c.left.Store(int64(left))
+	return left, nil
 }

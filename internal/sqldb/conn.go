@@ -13,7 +13,7 @@ import (
 // program are few and constant; of those that are made up (lists of many
 // lengths) the least used go. A server has max_prepared_stmt_count for all
 // connections together, 16,382 by default.
-const maxStatements = 192
+const maxStatements = 256
 
 // connector makes connections that keep their statements prepared: to prepare
 // one is a third of the time of a primary-key read in SQLite, and a round trip

@@ -21,7 +21,10 @@ const (
 
 // Dialect is how the SQL of one engine differs from that of the other. Texts
 // that it returns begin with a space where they follow other text.
-type Dialect struct{ name string }
+type Dialect struct {
+	name   string
+	noSkip bool // a server without SKIP LOCKED
+}
 
 // Name is "sqlite" or "mysql".
 func (d Dialect) Name() string { return d.name }
@@ -70,10 +73,14 @@ func (d Dialect) LockRows() string {
 	return " FOR UPDATE"
 }
 
-// SkipLocked is LockRows that passes over rows which others have locked.
+// SkipLocked is LockRows that passes over rows which others have locked. TiDB
+// waits for them.
 func (d Dialect) SkipLocked() string {
-	if d.name == nameSQLite {
+	switch {
+	case d.name == nameSQLite:
 		return ""
+	case d.noSkip:
+		return " FOR UPDATE"
 	}
 	return " FOR UPDATE SKIP LOCKED"
 }

@@ -150,11 +150,13 @@ var errLeft = errors.New("the transaction's function did not return")
 // work works in the leader's transaction and tells it how it went, even if work
 // panics or ends the goroutine.
 func (m *member) work(ctx context.Context, tx *sql.Tx, work func(tx *sql.Tx) error) error {
-	err := errLeft
-	defer func() { m.worked <- err }()
-	if err = context.Cause(ctx); err == nil {
+	result := errLeft // unless it returns
+	defer func() { m.worked <- result }()
+	err := context.Cause(ctx)
+	if err == nil {
 		err = work(tx)
 	}
+	result = err
 	return err
 }
 

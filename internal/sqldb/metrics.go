@@ -44,8 +44,12 @@ func newMetrics(reg prometheus.Registerer, name string, db *DB) *metrics {
 			return float64(n)
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "furima_sqldb_connection_wait_seconds_total", Help: "Time spent waiting for a free connection; of SQLite, for the writer.", ConstLabels: labels,
-		}, func() float64 { return db.write.Stats().WaitDuration.Seconds() }),
+			Name: "furima_sqldb_connection_wait_seconds_total", Help: "Time spent waiting for a free connection; of SQLite, for one that reads.", ConstLabels: labels,
+		}, func() float64 { return db.read.Stats().WaitDuration.Seconds() }),
+	}
+	if db.checkpointer != nil {
+		m.all = append(m.all, gauge("furima_sqldb_wal_pages", "Pages of SQLite's write-ahead log that wait to be copied into the database. It grows while a reader keeps an old state in use.",
+			func() float64 { return float64(db.checkpointer.left.Load()) }))
 	}
 	if reg != nil {
 		reg.MustRegister(m.all...)

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -45,5 +46,10 @@ func (db *DB) openMySQL(ctx context.Context, t target, maxOpen int) error {
 	db.write.SetConnMaxLifetime(30 * time.Minute)
 	db.write.SetConnMaxIdleTime(5 * time.Minute)
 	db.read = db.write
-	return db.write.PingContext(ctx)
+	var version string
+	if err := db.write.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
+		return err
+	}
+	db.dialect.noSkip = strings.Contains(version, "TiDB")
+	return nil
 }

@@ -73,7 +73,6 @@ type DB struct {
 	dialect      Dialect
 	name         string // the URL without its password, for errors
 	label        string // Options.Name
-	path         string // of SQLite's file
 	log          *slog.Logger
 	metrics      *metrics
 	group        *group        // of SQLite: who writes
@@ -94,7 +93,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	db := &DB{dialect: target.dialect, name: target.name, path: target.path, log: o.Logger}
+	db := &DB{dialect: target.dialect, name: target.name, label: o.Name, log: o.Logger}
 	if target.dialect.name == nameSQLite {
 		err = db.openSQLite(ctx, target, cfg.MaxOpenConns)
 	} else {

@@ -32,7 +32,7 @@ func parseURL(text string) (target, error) {
 		case path == ":memory:":
 			return target{}, errors.New("an SQLite database in memory would lose what it accepts: name a file")
 		}
-		return target{dialect: Dialect{nameSQLite}, name: "sqlite:" + path, path: path}, nil
+		return target{dialect: Dialect{name: nameSQLite}, name: "sqlite:" + path, path: path}, nil
 	}
 	rest, ok := strings.CutPrefix(text, "mysql://")
 	if !ok {
@@ -46,7 +46,7 @@ func parseURL(text string) (target, error) {
 	if cfg.Net == "unix" {
 		name = "mysql://" + cfg.User + "@unix(" + cfg.Addr + ")/" + cfg.DBName
 	}
-	return target{dialect: Dialect{nameMySQL}, name: name, mysql: cfg}, nil
+	return target{dialect: Dialect{name: nameMySQL}, name: name, mysql: cfg}, nil
 }
 
 // parseMySQL reads what follows mysql://: user:pass@host:3306/db, or

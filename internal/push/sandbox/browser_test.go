@@ -19,6 +19,9 @@ import (
 // browser opens a page in a headless Chromium of the given width.
 func browser(t *testing.T, url string, width int64, scheme string) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out tests with chromium")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
