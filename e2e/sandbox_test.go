@@ -25,7 +25,7 @@ func startSandbox(t *testing.T) *standIn {
 	t.Helper()
 	ops, dir := freeAddr(t), t.TempDir()
 	p := start(t, dir, []string{"FURIMA_OPS_LISTEN=" + ops},
-		"sandbox", "--listen", "127.0.0.1:0", "--dir", filepath.Join(dir, "sandbox")).ready()
+		"sandbox", "--keep", "1000000", "--listen", "127.0.0.1:0", "--dir", filepath.Join(dir, "sandbox")).ready()
 	p.await("its configuration", func() bool { return strings.Contains(p.output(), "ca_file = ") })
 	_, table, _ := strings.Cut(p.output(), "[[push.apps]]")
 	return &standIn{process: p, ops: "http://" + ops, config: "[[push.apps]]" + table}

@@ -78,7 +78,7 @@ func devConfig(data string) config.Config {
 
 // startDev starts the parts in the order in which they need each other.
 func (p *program) startDev(ctx context.Context, r *role, f devFlags) error {
-	apple, phones, err := r.startSandbox(ctx, "127.0.0.1:0", filepath.Join(f.data, "sandbox"))
+	apple, phones, err := r.startSandbox(ctx, "127.0.0.1:0", filepath.Join(f.data, "sandbox"), 0)
 	if err != nil {
 		return err
 	}

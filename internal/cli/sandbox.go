@@ -13,6 +13,7 @@ import (
 
 func (p *program) sandboxCommand() *cobra.Command {
 	var listen, dir string
+	var keep int
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "run a stand-in for Apple's push service, to try furima push against",
@@ -31,7 +32,7 @@ POST /sandbox/uninstall {"token":"…"}.`,
 				return err
 			}
 			return p.runRole(cmd.Context(), roleSandbox, cfg, func(ctx context.Context, r *role) error {
-				apple, _, err := r.startSandbox(ctx, listen, dir)
+				apple, _, err := r.startSandbox(ctx, listen, dir, keep)
 				if err != nil {
 					return err
 				}
@@ -54,14 +55,15 @@ ca_file = %q
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:2197", "address of the stand-in; port 0 takes a free one")
+	cmd.Flags().IntVar(&keep, "keep", 2000, "deliveries that are remembered")
 	cmd.Flags().StringVar(&dir, "dir", "data/sandbox", "folder for its signing key and root certificate")
 	return cmd
 }
 
 // startSandbox starts the stand-in for Apple and puts its phones and its API
 // on the ops listener.
-func (r *role) startSandbox(ctx context.Context, listen, dir string) (*sandbox.Apple, *sandbox.Phones, error) {
-	phones := sandbox.NewPhones(sandbox.PhonesOptions{PushURL: "http://" + r.cfg.Push.Listen})
+func (r *role) startSandbox(ctx context.Context, listen, dir string, keep int) (*sandbox.Apple, *sandbox.Phones, error) {
+	phones := sandbox.NewPhones(sandbox.PhonesOptions{Keep: keep, PushURL: "http://" + r.cfg.Push.Listen})
 	apple, err := sandbox.OpenApple(sandbox.AppleOptions{Listen: listen, Dir: dir, Phones: phones, Logger: r.log})
 	if err != nil {
 		return nil, nil, err
