@@ -100,7 +100,14 @@ func TestKeys(t *testing.T) {
 		b := newBench(t, url)
 		release := make(chan error)
 		worker := func() func() {
-			return b.work(job.WorkerOptions{}, func(context.Context, *job.Job) error { return <-release })
+			return b.work(job.WorkerOptions{}, func(ctx context.Context, _ *job.Job) error {
+				select {
+				case err := <-release:
+					return err
+				case <-ctx.Done(): // the test has failed
+					return ctx.Err()
+				}
+			})
 		}
 		ids := b.enqueue(job.New{Kind: "k", Key: "a"}, job.New{Kind: "k", Key: "a"}, job.New{Kind: "k", Key: "a "}, job.New{Kind: "k"}, job.New{Kind: "k"})
 		if got := []bool{ids[0] != 0, ids[1] != 0, ids[2] != 0, ids[3] != 0, ids[4] != 0}; !cmp.Equal(got, []bool{true, false, true, true, true}) {

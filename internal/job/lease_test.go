@@ -188,10 +188,13 @@ func TestSoftStop(t *testing.T) {
 		b.enqueue(payloads(50)...)
 		started, release := make(chan struct{}, 50), make(chan struct{})
 		var n atomic.Int32
-		stop := b.work(job.WorkerOptions{Concurrency: 2, SoftStop: time.Hour}, func(ctx context.Context, _ *job.Job) error {
+		stop := b.work(job.WorkerOptions{Concurrency: 2, SoftStop: 2 * time.Minute}, func(ctx context.Context, _ *job.Job) error {
 			started <- struct{}{}
-			<-release
-			n.Add(1)
+			select {
+			case <-release:
+				n.Add(1)
+			case <-ctx.Done(): // the test has failed
+			}
 			return ctx.Err()
 		})
 		<-started
@@ -260,10 +263,13 @@ func TestDatabaseTrouble(t *testing.T) {
 		b.enqueue(job.New{Kind: "k"})
 		started, release := make(chan struct{}), make(chan struct{})
 		var runs atomic.Int32
-		b.work(job.WorkerOptions{Concurrency: 1}, func(context.Context, *job.Job) error {
+		b.work(job.WorkerOptions{Concurrency: 1}, func(ctx context.Context, _ *job.Job) error {
 			if runs.Add(1) == 1 {
 				close(started)
-				<-release
+				select {
+				case <-release:
+				case <-ctx.Done(): // the test has failed
+				}
 			}
 			return nil
 		})

@@ -15,7 +15,9 @@ var mysqlSetup = []string{
 	// statement locks the rows that it changes and no gaps between them.
 	"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 	// Nobody waits longer than this for a row; the transaction is run again.
-	"SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00', innodb_lock_wait_timeout = 5",
+	// Nor longer for a table that is being altered than a connection waits for
+	// its answer: the statement would go on when nobody knows of it any more.
+	"SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00', innodb_lock_wait_timeout = 5, lock_wait_timeout = 30",
 }
 
 func (db *DB) openMySQL(ctx context.Context, t target, maxOpen int) error {
