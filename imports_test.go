@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"internal/push/gaurun":  {"internal/push"},
 	"internal/push/h2":      {},
 	"internal/push/apns":    {"internal/push", "internal/push/h2"},
+	"internal/push/fcm":     {"internal/push", "internal/push/h2"},
+	"internal/push/webpush": {"internal/push"},
 	"internal/config":       {"internal/api", "internal/cache", "internal/daemon", "internal/edge", "internal/pay", "internal/photo", "internal/push", "internal/sqldb", "internal/warm"},
 	"internal/cli":          {"*"},
 	"":                      {"internal/cli"},

@@ -82,9 +82,10 @@ type PushRequest struct {
 	IdempotencyKey string `json:"-"`
 }
 
-// Notification is one text for up to MaxPushTokens devices of one platform.
+// Notification is one text for up to MaxPushTokens devices of one platform, or
+// for a topic or channel that the platform keeps.
 type Notification struct {
-	Tokens   []string `json:"tokens"`
+	Tokens   []string `json:"tokens,omitempty"` // of a browser: WebPushSubscription.Token
 	Platform Platform `json:"platform"`
 
 	Title    string `json:"title,omitempty"`
@@ -94,6 +95,16 @@ type Notification struct {
 	Category string `json:"category,omitempty"`  // which actions the app offers
 	ThreadID string `json:"thread_id,omitempty"` // groups notifications on the device
 
+	// Keys of texts that the app has in its user's language, and what fills
+	// their placeholders; a key is used instead of the text. Apple and Google
+	// know them, browsers do not.
+	TitleLocKey  string   `json:"title_loc_key,omitempty"`
+	TitleLocArgs []string `json:"title_loc_args,omitempty"`
+	BodyLocKey   string   `json:"body_loc_key,omitempty"`
+	BodyLocArgs  []string `json:"body_loc_args,omitempty"`
+
+	Image string `json:"image,omitempty"` // URL of a picture, https; Apple has none of its own
+
 	// Data goes to the app as it is.
 	Data map[string]string `json:"data,omitempty"`
 
@@ -102,7 +113,9 @@ type Notification struct {
 	CollapseID string    `json:"collapse_id,omitempty"` // a later one of the same id replaces it; at most 64 bytes
 	SendAt     time.Time `json:"send_at,omitzero"`      // not before
 
-	APNS *APNSOverride `json:"apns,omitempty"` // for Apple alone
+	APNS    *APNSOverride    `json:"apns,omitempty"`    // for Apple alone
+	FCM     *FCMOverride     `json:"fcm,omitempty"`     // for Google alone
+	WebPush *WebPushOverride `json:"webpush,omitempty"` // for browsers alone
 }
 
 // APNSOverride says what only Apple knows.
@@ -114,8 +127,59 @@ type APNSOverride struct {
 	MutableContent    bool    `json:"mutable_content,omitempty"`
 	InterruptionLevel string  `json:"interruption_level,omitempty"` // "passive", "active", "time-sensitive", "critical"
 	RelevanceScore    float64 `json:"relevance_score,omitempty"`
+	// ChannelID sends to a broadcast channel instead of tokens.
+	ChannelID string `json:"channel_id,omitempty"`
+	// APS is an object whose members go into the payload's aps dictionary, over
+	// what the other fields say: content-state, event and timestamp of a live
+	// activity, the dictionary of a critical sound, whatever Apple adds.
+	APS json.RawMessage `json:"aps,omitempty"`
 	// Payload replaces the whole payload if it is set.
 	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// FCMOverride says what only Google knows. The objects are those of the FCM HTTP
+// v1 API; their members go over what the notification's own fields say.
+type FCMOverride struct {
+	Topic     string `json:"topic,omitempty"`     // sends to a topic instead of tokens
+	Condition string `json:"condition,omitempty"` // or to topics: "'a' in topics && 'b' in topics"
+
+	Android json.RawMessage `json:"android,omitempty"` // AndroidConfig
+	APNS    json.RawMessage `json:"apns,omitempty"`    // ApnsConfig, for iOS by way of Google
+	WebPush json.RawMessage `json:"webpush,omitempty"` // WebpushConfig
+
+	AnalyticsLabel string `json:"analytics_label,omitempty"`
+	DataOnly       bool   `json:"data_only,omitempty"`     // no notification: title and body are not sent
+	ValidateOnly   bool   `json:"validate_only,omitempty"` // Google checks it and delivers nothing
+	// Message replaces the whole message, but for whom it goes to, if it is set.
+	Message json.RawMessage `json:"message,omitempty"`
+}
+
+// WebPushOverride says what only browsers' push services know (RFC 8030).
+type WebPushOverride struct {
+	Urgency string `json:"urgency,omitempty"` // "very-low", "low", "normal", "high"; empty: from the priority
+	Topic   string `json:"topic,omitempty"`   // instead of the collapse id: at most 32 characters of base64url
+	// Payload is what the page's service worker gets, of any form, instead of
+	// an object with title, body and the other fields.
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// WebPushSubscription is what a browser's PushManager.subscribe gives, as
+// JSON.stringify writes it. Its Token stands for it in a Notification.
+type WebPushSubscription struct {
+	Endpoint string `json:"endpoint"`
+	Keys     struct {
+		P256DH string `json:"p256dh"`
+		Auth   string `json:"auth"`
+	} `json:"keys"`
+}
+
+// Token returns the subscription as a token.
+func (s WebPushSubscription) Token() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return string(b)
 }
 
 // PushAccepted says that the notifications are on the gateway's disk: each of them

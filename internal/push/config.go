@@ -66,6 +66,10 @@ type AppConfig struct {
 	Tokens []string `toml:"tokens" secret:"true"`
 	// Apple's push service for this app.
 	APNS APNSConfig `toml:"apns"`
+	// Google's push service for this app.
+	FCM FCMConfig `toml:"fcm"`
+	// Browsers' push services for this app.
+	WebPush WebPushConfig `toml:"webpush"`
 }
 
 // APNSConfig is one [push.apps.apns] table: how an app is known to Apple.
@@ -218,6 +222,20 @@ func (a AppConfig) validate(fault func(key, problem string)) {
 		}
 	}
 	a.APNS.validate(func(key, problem string) { fault("apns."+key, problem) })
+	a.FCM.validate(func(key, problem string) { fault("fcm."+key, problem) })
+	a.WebPush.validate(func(key, problem string) { fault("webpush."+key, problem) })
+}
+
+// maxInFlight is how many notifications may be under way at a provider.
+func (a AppConfig) maxInFlight(p Platform) int64 {
+	switch p {
+	case FCM:
+		return int64(a.FCM.WithDefaults().MaxInFlight)
+	case WebPush:
+		return int64(a.WebPush.WithDefaults().MaxInFlight)
+	default:
+		return int64(a.APNS.WithDefaults().MaxInFlight)
+	}
 }
 
 // Enabled reports whether the app is known to Apple at all.

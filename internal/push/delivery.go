@@ -130,7 +130,9 @@ func (d *delivery) settle(n int, token string, r Result) {
 		d.batch.final++
 	case Unregistered:
 		d.end(n, unregistered, r.Reason)
-		d.dead = append(d.dead, deadToken{app: d.env.app, platform: d.env.platform, token: token, reason: r.Reason, since: r.Since})
+		if !isAudience(token) {
+			d.dead = append(d.dead, deadToken{app: d.env.app, platform: d.env.platform, token: token, reason: r.Reason, since: r.Since})
+		}
 		d.batch.final++
 	case Rejected:
 		d.end(n, rejected, r.Reason)

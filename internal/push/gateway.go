@@ -138,9 +138,7 @@ func New(cfg Config, d Deps) (*Gateway, error) {
 				breaker: newBreaker(cfg.RetryMin, min(cfg.RetryMax, maxPause)),
 				metrics: g.metrics.lane(ac.Name, platform),
 			}
-			if platform == APNS {
-				l.maxInFlight = int64(ac.APNS.WithDefaults().MaxInFlight)
-			}
+			l.maxInFlight = ac.maxInFlight(platform)
 			a.lanes[platform] = l
 			g.lanes = append(g.lanes, l)
 		}

@@ -210,7 +210,7 @@ func (b *batch) add(n *Notification) []FieldError {
 	if len(errs) > 0 {
 		return errs
 	}
-	if int64(b.place)+int64(len(n.Tokens)) > math.MaxInt32 {
+	if int64(b.place)+int64(max(len(n.Tokens), 1)) > math.MaxInt32 {
 		return []FieldError{{Pointer: "/tokens", Message: "are too many for one request"}}
 	}
 	if !b.knows(k) {
@@ -222,7 +222,7 @@ func (b *batch) add(n *Notification) []FieldError {
 	}
 	// Rounded up, so that a short ttl is not over at once.
 	expires := at.Add(ttl + time.Second - time.Nanosecond).Truncate(time.Second)
-	for tokens := n.Tokens; len(tokens) > 0; {
+	for tokens := addressees(n); len(tokens) > 0; {
 		p := b.parcel(k, at)
 		fit := p.take(&rendered, tokens)
 		p.env.parts = append(p.env.parts, part{first: b.place, expires: expires, rendered: rendered, tokens: tokens[:fit]})
@@ -322,9 +322,7 @@ func (b *batch) check(n *Notification) []FieldError {
 	case b.app.lanes[n.Platform] == nil:
 		fault("/platform", fmt.Sprintf("is not configured for app %s", b.app.name))
 	}
-	if len(n.Tokens) == 0 {
-		fault("/tokens", "must not be empty")
-	}
+	checkAudience(n, fault)
 	for i, t := range n.Tokens {
 		if problem := tokenProblem(t); problem != "" {
 			fault(fmt.Sprintf("/tokens/%d", i), problem)
@@ -358,6 +356,8 @@ func tokenProblem(t string) string {
 		return fmt.Sprintf("must have at most %d bytes", maxTokenBytes)
 	case !isPrintable(t) || strings.Contains(t, " "):
 		return "must be printable ASCII without spaces"
+	case t[0] == '/':
+		return "must not begin with a slash" // as an audience does
 	}
 	return ""
 }

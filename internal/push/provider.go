@@ -32,6 +32,10 @@ type (
 	Notification = client.Notification
 	// APNSOverride is what a notification says to Apple alone.
 	APNSOverride = client.APNSOverride
+	// FCMOverride is what a notification says to Google alone.
+	FCMOverride = client.FCMOverride
+	// WebPushOverride is what a notification says to browsers alone.
+	WebPushOverride = client.WebPushOverride
 	// Duration is a time.Duration that JSON writes as text.
 	Duration = client.Duration
 	// FieldError is what is wrong with one field. It never holds the value.
@@ -76,7 +80,7 @@ type Header struct{ Name, Value string }
 
 // Message is one notification for one token.
 type Message struct {
-	Token    string
+	Token    string // of a device, or an audience: see TopicPrefix
 	ID       MessageID
 	Rendered *Rendered // shared, read only
 }
