@@ -107,6 +107,9 @@ const (
 	mysqlRecordChanged  = 1020 // MariaDB: record has changed since last read
 	mysqlConnectionKill = 1927 // MariaDB: connection was killed
 	mysqlQueryInterrupt = 1317
+	mysqlTableExists    = 1050
+	mysqlColumnExists   = 1060
+	mysqlKeyExists      = 1061
 )
 
 func sqliteCode(err error) (primary, extended int, ok bool) {

@@ -23,6 +23,11 @@ func (db *DB) Migrate(ctx context.Context, name string, fsys fs.FS) error {
 		return fmt.Errorf("migrate %s: %w", name, err)
 	}
 	defer unlock()
+	if db.dialect.name == nameMySQL {
+		if err := db.repairVersions(ctx, name); err != nil {
+			return fmt.Errorf("migrate %s: %w", name, reason(err))
+		}
+	}
 	p, err := db.provider(name, fsys)
 	if err != nil {
 		return err
@@ -38,6 +43,14 @@ func (db *DB) Pending(ctx context.Context, name string, fsys fs.FS) (int, error)
 	p, err := db.provider(name, fsys)
 	if err != nil {
 		return 0, err
+	}
+	if db.dialect.name == nameMySQL {
+		switch empty, err := db.emptyVersions(ctx, name); {
+		case err != nil:
+			return 0, fmt.Errorf("status of migrations %s: %w", name, reason(err))
+		case empty:
+			return len(p.ListSources()), nil
+		}
 	}
 	states, err := p.Status(ctx)
 	if err != nil {
@@ -65,7 +78,15 @@ func (db *DB) provider(name string, fsys fs.FS) (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrations %s: %w", name, err)
 	}
-	p, err := goose.NewProvider("", db.write, sub, goose.WithStore(versions), goose.WithSlog(slog.New(slog.DiscardHandler)))
+	options := []goose.ProviderOption{goose.WithStore(versions), goose.WithSlog(slog.New(slog.DiscardHandler))}
+	if db.dialect.name == nameMySQL {
+		steps, err := db.steps(name, sub)
+		if err != nil {
+			return nil, fmt.Errorf("migrations %s: %w", name, err)
+		}
+		sub, options = nil, append(options, goose.WithGoMigrations(steps...))
+	}
+	p, err := goose.NewProvider("", db.write, sub, options...)
 	if err != nil {
 		return nil, fmt.Errorf("migrations %s: %w", name, err)
 	}

@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -76,8 +77,24 @@ type DB struct {
 	log          *slog.Logger
 	metrics      *metrics
 	group        *group        // of SQLite: who writes
+	file         string        // of SQLite
 	claims       *claims       // of SQLite; nil where there are none
 	checkpointer *checkpointer // of SQLite
+}
+
+// DiskSpace returns how many bytes are free on the disk that the database is on,
+// less what its log will take once it is copied into the file, and how large the
+// disk is. It is false where this process cannot know: of a server, and on some
+// systems.
+func (db *DB) DiskSpace() (free, total uint64, ok bool) {
+	if db.file == "" {
+		return 0, 0, false
+	}
+	free, total, ok = diskSpace(db.file)
+	if log, err := os.Stat(db.file + "-wal"); err == nil {
+		free -= min(free, uint64(log.Size()))
+	}
+	return free, total, ok
 }
 
 // Open opens the database and makes sure that it answers. An error is one line

@@ -54,6 +54,7 @@ func (db *DB) openSQLite(ctx context.Context, t target, maxOpen int) error {
 	db.write.SetMaxOpenConns(1)
 	db.group = &group{pool: db.write, committed: db.committed}
 	db.claims = newClaims(path + "-alive")
+	db.file = path
 	if err := checkFile(ctx, db.write); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Options struct {
 // Server is a private MariaDB server on a socket in a folder of its own.
 type Server struct {
 	dir, socket string
+	command     []string
 	cmd         *exec.Cmd
 	done        chan struct{} // closed when it has ended
 	root        *sql.DB
@@ -58,7 +59,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, socket: filepath.Join(dir, "s"), done: make(chan struct{})}
+	s := &Server{dir: dir, socket: filepath.Join(dir, "s")}
 	common := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--user=" + owner(), "--tmpdir=" + dir}
 	made := exec.Command(install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-flush-log-at-trx-commit=0")...)
 	if out, err := made.CombinedOutput(); err != nil {
@@ -73,12 +74,22 @@ func Start(o Options) (*Server, error) {
 	} else {
 		args = append(args, "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=128M")
 	}
-	s.cmd = exec.Command(program, args...)
+	s.command = append([]string{program}, args...)
 	if err := s.run(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
 }
+
+// Crash ends the server as kill -9 does, and keeps its data.
+func (s *Server) Crash() {
+	_ = s.root.Close()
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// Restart runs the server again after Crash, with its data and its socket.
+func (s *Server) Restart() error { return s.run() }
 
 func owner() string {
 	if os.Getuid() == 0 {
@@ -89,6 +100,7 @@ func owner() string {
 
 // run starts the server and waits until it answers.
 func (s *Server) run() error {
+	s.cmd, s.done = exec.Command(s.command[0], s.command[1:]...), make(chan struct{})
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error, 1)
 	go func() {
