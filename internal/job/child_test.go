@@ -35,7 +35,8 @@ const (
 
 // child enqueues numbered jobs and prints each number when it is acknowledged
 // (role "enqueue"), works on them and notes each run in the table runs (role
-// "work"), or both; or it never gets done with the first (role "hang").
+// "work"), or both; or it never gets done with the first (role "hang"), or with
+// one that was handed over (role "take").
 func child(spec string) error {
 	role, rest, _ := strings.Cut(spec, " ")
 	number, url, _ := strings.Cut(rest, " ")
@@ -62,6 +63,8 @@ func child(spec string) error {
 		err = childEnqueue(ctx, q, first)
 	case "enqueue":
 		err = childEnqueue(ctx, q, first)
+	case "take":
+		err = childTake(ctx, q)
 	case "hang":
 		all.Go(func() { _ = hangingWorker(q).Run(ctx) })
 	}

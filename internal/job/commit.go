@@ -60,6 +60,8 @@ type group struct {
 	enqueues []*enqueueOp
 	funcs    []*funcOp
 	leases   []*leaseOp
+
+	handovers []*handover // of enqueues, while it is written
 }
 
 func (g *group) size() int {
@@ -69,15 +71,70 @@ func (g *group) size() int {
 type committer struct {
 	q    *Queue
 	wake chan struct{} // capacity 1: there is something to take
+	full chan struct{} // capacity 1: there is enough to take
 
 	mu      sync.Mutex // guards what follows
 	pending group
 	timed   bool // a timer will wake for ends
+	enough  int  // callers that full is signalled for; 0: nobody waits for it
 	closed  bool
 }
 
 func newCommitter(q *Queue) *committer {
-	return &committer{q: q, wake: make(chan struct{}, 1)}
+	return &committer{q: q, wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+}
+
+// crowd is how many callers the last two transactions of a writer had. Those who
+// enqueue one job after the other come back a moment after they were told: the
+// next transaction waits for that moment, lest the crowd falls apart into two
+// halves that wait for each other's transactions, twice as many of them. A few
+// callers are not waited for.
+type crowd struct {
+	last, before int
+	took         time.Duration // the last transaction
+}
+
+const (
+	fewCallers  = 8
+	maxGather   = time.Millisecond // that a transaction waits for its callers
+	gatherShare = 4                // of the time of the last transaction, it waits a part
+)
+
+func (c *crowd) note(callers int, took time.Duration) {
+	c.last, c.before, c.took = callers, c.last, took
+}
+
+// callers is how many of a group wait for its end.
+func (g *group) callers() int { return len(g.saves) + len(g.enqueues) + len(g.funcs) }
+
+// gather waits until most of the crowd is there, for a moment.
+func (c *committer) gather(w *crowd) {
+	enough := (w.last + w.before) * 3 / 4
+	if enough < fewCallers {
+		return
+	}
+	c.mu.Lock()
+	wait := c.pending.callers() < enough
+	if wait {
+		c.enough = enough
+	}
+	c.mu.Unlock()
+	if !wait {
+		return
+	}
+	t := time.NewTimer(min(w.took/gatherShare, maxGather))
+	defer t.Stop()
+	select {
+	case <-c.full:
+	case <-t.C:
+	}
+	c.mu.Lock()
+	c.enough = 0
+	select {
+	case <-c.full: // both
+	default:
+	}
+	c.mu.Unlock()
 }
 
 func (c *committer) signal() {
@@ -101,6 +158,10 @@ func (c *committer) submit(ctx context.Context, w *wait, add func(g *group)) err
 		return ErrNotRunning
 	}
 	add(&c.pending)
+	if c.enough > 0 && c.pending.callers() >= c.enough {
+		c.enough = 0
+		c.full <- struct{}{} // empty, or enough would be 0
+	}
 	c.mu.Unlock()
 	c.signal()
 	select {
@@ -168,19 +229,24 @@ func (c *committer) run(ctx context.Context, writers int) {
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
+			var w crowd
 			for {
 				select {
 				case <-c.wake:
 				case <-ctx.Done():
 					return
 				}
+				if writers == 1 {
+					c.gather(&w)
+				}
 				g, more := c.take()
 				if more {
 					c.signal() // for another writer, or the next round of this one
 				}
+				began := time.Now()
 				c.commit(ctx, g)
-				// Let those who were just told go first: most of them come back at
-				// once, and then share the next commit instead of the one after it.
+				w.note(g.callers(), time.Since(began))
+				// Let those who were just told go first.
 				runtime.Gosched()
 			}
 		})
@@ -307,6 +373,7 @@ func (c *committer) write(ctx context.Context, g *group) error {
 		ctx, cancel = context.WithTimeout(ctx, writeTimeout)
 		defer cancel()
 	}
+	c.q.plan(g)
 	began := time.Now()
 	careful := false
 	err := c.q.db.Tx(ctx, func(tx *sqldb.Tx) error { return c.apply(ctx, tx, g, careful) })
@@ -317,6 +384,7 @@ func (c *committer) write(ctx context.Context, g *group) error {
 	result := "ok"
 	if err != nil {
 		result = "error"
+		c.q.giveUpPlan(g, err)
 	}
 	c.q.metrics.commit(result, time.Since(began), g)
 	return err
@@ -337,6 +405,14 @@ func (c *committer) apply(ctx context.Context, tx *sqldb.Tx, g *group, careful b
 		}
 	}
 	if len(g.enqueues) > 0 {
+		for _, h := range g.handovers {
+			h.began, h.lost = time.Now(), false
+			alive, err := q.writeBeat(ctx, tx, h.session)
+			if err != nil {
+				return fmt.Errorf("hand over jobs: %w", err)
+			}
+			h.lost = !alive
+		}
 		var rows []*row
 		for _, e := range g.enqueues {
 			for i := range e.rows {
@@ -396,6 +472,11 @@ func (c *committer) finish(g *group, err error) {
 		if err == nil {
 			c.q.told(e.rows)
 		}
+	}
+	for _, h := range g.handovers {
+		c.q.over(h) // before the payloads are the callers' again
+	}
+	for _, e := range g.enqueues {
 		e.done <- err
 	}
 	for _, f := range g.funcs {

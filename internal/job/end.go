@@ -18,6 +18,7 @@ type ending struct {
 	later    bool    // that is in the future
 	failedAt int64   // of retry and dead
 	err      string  // of retry and dead
+	progress []byte  // of snoozed: to be saved; nil if it is to stay
 	gone     bool    // set by writeEnds: the job was not ours any more
 }
 
@@ -131,11 +132,13 @@ func (q *Queue) goOn(ctx context.Context, tx *sqldb.Tx, ends []*ending) error {
 	if err := execRows(ctx, tx, &q.sql.insertQueue, nil, ends, bindAgain); err != nil {
 		return err
 	}
-	var failed, moved []*ending
+	var failed, moved, saved []*ending
 	for _, e := range ends {
 		switch {
 		case e.counts():
 			failed = append(failed, e)
+		case e.progress != nil:
+			saved = append(saved, e)
 		case e.later:
 			moved = append(moved, e)
 		}
@@ -146,9 +149,31 @@ func (q *Queue) goOn(ctx context.Context, tx *sqldb.Tx, ends []*ending) error {
 	if err != nil {
 		return err
 	}
-	return execRows(ctx, tx, &q.sql.upsertRunAt, nil, moved, func(args []any, e *ending) []any {
+	err = execRows(ctx, tx, &q.sql.upsertRunAt, nil, moved, func(args []any, e *ending) []any {
 		return append(args, e.lease.idArg, e.at)
 	})
+	if err != nil {
+		return err
+	}
+	for len(saved) > 0 { // not too many bytes in one statement
+		n, size := 0, 0
+		for n < len(saved) && (n == 0 || size+len(saved[n].progress) <= maxBytes) {
+			size += len(saved[n].progress)
+			n++
+		}
+		err := execRows(ctx, tx, &q.sql.upsertSaved, nil, saved[:n], func(args []any, e *ending) []any {
+			at := e.lease.runAt
+			if e.later {
+				at = e.at
+			}
+			return append(args, e.lease.idArg, at, e.progress)
+		})
+		if err != nil {
+			return err
+		}
+		saved = saved[n:]
+	}
+	return nil
 }
 
 func bindAgain(args []any, e *ending) []any {

@@ -17,7 +17,8 @@ type row struct {
 	enqueued int64
 	runAt    int64
 	due      bool
-	dropped  bool // its key is live
+	dropped  bool      // its key is live
+	to       *handover // who it is handed to, or nil
 }
 
 // rows checks jobs and makes their rows, all with ids.
@@ -161,6 +162,9 @@ func bindJob(args []any, r *row) []any {
 
 func bindNew(args []any, r *row) []any {
 	priority := any(int64(r.Priority))
+	if r.to != nil && !r.to.lost {
+		return append(args, int64(stRunning), r.to.session.tokenArg, int64(0), r.id, priority, int64(1), int64(len(r.Payload)))
+	}
 	if r.due {
 		return append(args, int64(stReady), r.kind.laneArg, int64(-r.Priority), r.id, priority, int64(0), int64(len(r.Payload)))
 	}
@@ -219,6 +223,10 @@ func (q *Queue) told(rows []row) {
 	for i := range rows {
 		r := &rows[i]
 		if r.dropped {
+			continue
+		}
+		if r.to != nil {
+			r.kind.metrics.enqueued.Inc()
 			continue
 		}
 		if r.kind != last {

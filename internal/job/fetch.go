@@ -17,15 +17,15 @@ func (w *Worker) fetch(ctx context.Context) {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	for ctx.Err() == nil {
-		want, size := w.want()
-		if want == 0 {
+		r := w.want()
+		if r.jobs == 0 {
 			select {
 			case <-w.room:
 			case <-ctx.Done():
 			}
 			continue
 		}
-		pause, err := w.fetchSome(ctx, &f, want, size)
+		pause, err := w.fetchSome(ctx, &f, r)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -43,7 +43,12 @@ func (w *Worker) fetch(ctx context.Context) {
 			continue
 		}
 		wait.Reset(pause)
+		var room chan struct{} // not asked for by idle handlers, which signal it all the time
+		if w.o.Take != nil {
+			room = w.room
+		}
 		select {
+		case <-room:
 		case <-w.wake:
 			if err != nil { // news are no reason to hurry while the database is away
 				select {
@@ -70,12 +75,15 @@ type fetcher struct {
 // want returns how many jobs to lease now, and how many bytes they may have.
 // With quick handlers it waits until a good part is missing, so that one
 // transaction leases many.
-func (w *Worker) want() (jobs int, size int64) {
+func (w *Worker) want() room {
+	if w.o.Take != nil {
+		return w.roomToTake()
+	}
 	held, size := w.held.Load(), maxHeldBytes-w.heldBytes.Load()
 	if held > w.low.Load() || size <= 0 && held >= int64(w.o.Concurrency) {
-		return 0, 0
+		return room{}
 	}
-	return int(int64(w.o.Concurrency) + w.prefetch - held), size
+	return room{jobs: int(int64(w.o.Concurrency) + w.prefetch - held), bytes: size, maxAt: anyPriority}
 }
 
 // maxHeldBytes is how much payload a worker holds at once. A handler that is
@@ -84,11 +92,11 @@ const maxHeldBytes = 8 << 20
 
 // fetchSome leases up to want jobs. It returns how long to wait for more, 0 if there
 // are more.
-func (w *Worker) fetchSome(ctx context.Context, f *fetcher, want int, size int64) (time.Duration, error) {
+func (w *Worker) fetchSome(ctx context.Context, f *fetcher, r room) (time.Duration, error) {
 	if w.unsaved.n.Load() > w.held.Load()+maxGroupJobs {
 		return endRetry / 10, nil // the ends come first
 	}
-	op := &leaseOp{want: want, size: size, lanes: f.lanes}
+	op := &leaseOp{want: r.jobs, size: r.bytes, maxAt: r.maxAt, lanes: f.lanes}
 	woken := false
 	select {
 	case <-w.wake:
@@ -96,13 +104,16 @@ func (w *Worker) fetchSome(ctx context.Context, f *fetcher, want int, size int64
 	default:
 	}
 	if !f.hot || woken || time.Since(f.peeked) > w.o.Poll {
-		p, err := w.peek(ctx)
+		p, err := w.peek(ctx, r.maxAt)
 		if err != nil {
 			return 0, err
 		}
 		f.peeked = time.Now()
 		if len(p.lanes) == 0 {
 			f.hot = false
+			if w.o.Take != nil {
+				w.desk.caughtUp.Store(!p.hidden)
+			}
 			return min(w.o.Poll, p.next), nil
 		}
 		op.lanes, op.due = p.lanes, p.due
@@ -122,9 +133,12 @@ func (w *Worker) fetchSome(ctx context.Context, f *fetcher, want int, size int64
 		return 0, nil
 	}
 	op.session.alive(began)
-	f.hot, f.lanes = len(op.got) == want || op.moreDue, op.lanes
+	f.hot, f.lanes = op.cut || op.moreDue, op.lanes
 	if err := w.load(ctx, op); err != nil {
 		return 0, err
+	}
+	if w.o.Take != nil {
+		return 0, nil
 	}
 	w.adapt(f, began)
 	return 0, nil
@@ -168,9 +182,10 @@ func (w *Worker) lostSession(s *session) {
 
 // peeked is what a look at the queue has found.
 type peeked struct {
-	lanes []*kind       // with jobs to lease
-	due   []*kind       // of those, the ones with scheduled jobs to make ready
-	next  time.Duration // until the next scheduled job is due
+	lanes  []*kind       // with jobs to lease
+	hidden bool          // there are jobs of a lower priority
+	due    []*kind       // of those, the ones with scheduled jobs to make ready
+	next   time.Duration // until the next scheduled job is due
 }
 
 // maxLook is how many kinds one query looks for. An SQLite SELECT has at most
@@ -200,18 +215,18 @@ func newLook(q *Queue, names []string) look {
 }
 
 // peek looks, without a lock, whether there is anything to do.
-func (w *Worker) peek(ctx context.Context) (p peeked, err error) {
+func (w *Worker) peek(ctx context.Context, maxAt int64) (p peeked, err error) {
 	now := sqldb.Micros(w.q.now())
 	p.next = 1<<63 - 1
 	for i := range w.looks {
-		if err := w.looks[i].run(ctx, w.q.db, now, &p); err != nil {
+		if err := w.looks[i].run(ctx, w.q.db, now, maxAt, &p); err != nil {
 			return p, fmt.Errorf("look for jobs: %w", err)
 		}
 	}
 	return p, nil
 }
 
-func (l *look) run(ctx context.Context, db *sqldb.DB, now int64, p *peeked) error {
+func (l *look) run(ctx context.Context, db *sqldb.DB, now, maxAt int64, p *peeked) error {
 	rows, err := db.QueryContext(ctx, l.text, l.args...)
 	if err != nil {
 		return err
@@ -230,6 +245,9 @@ func (l *look) run(ctx context.Context, db *sqldb.DB, now int64, p *peeked) erro
 		}
 		if state == stScheduled {
 			p.due = append(p.due, k)
+		} else if at > maxAt {
+			p.hidden = true
+			continue
 		}
 		if !slices.Contains(p.lanes, k) {
 			p.lanes = append(p.lanes, k)
@@ -253,7 +271,17 @@ func (w *Worker) load(ctx context.Context, op *leaseOp) error {
 	for _, l := range leases {
 		w.heldBytes.Add(l.size)
 	}
-	err := w.q.readJobs(context.WithoutCancel(ctx), leases, func(j *Job) { w.jobs <- j })
+	var taken []*Job
+	err := w.readJobs(context.WithoutCancel(ctx), leases, func(j *Job) {
+		if w.o.Take != nil {
+			taken = append(taken, j)
+			return
+		}
+		w.jobs <- j
+	})
+	if len(taken) > 0 {
+		w.desk.put(taken) // it is open: fetch closes it
+	}
 	for _, l := range leases {
 		switch {
 		case l.maxAttempts > 0: // handed over

@@ -33,6 +33,10 @@ func (w *Worker) drop(l *lease) {
 func (w *Worker) handled(l *lease) {
 	w.finished.Add(1)
 	size, held := w.heldBytes.Add(-l.size), w.held.Add(-1)
+	if w.o.Take != nil {
+		w.moreRoom(held, size)
+		return
+	}
 	if held <= w.low.Load() && (size < maxHeldBytes/2 || held < int64(w.o.Concurrency)) {
 		select {
 		case w.room <- struct{}{}:
@@ -56,7 +60,7 @@ func (w *Worker) handle(ctx context.Context, j *Job) {
 	err := call(ctx, w.o.Handlers[j.Kind], j)
 	now := w.q.now()
 	l.kind.metrics.run.Observe(now.Sub(began).Seconds())
-	e := w.judge(ctx, l, err, now)
+	e := w.judge(l, err, context.Cause(ctx) == errStopped, now)
 	w.end(l, e)
 	w.report(j, &e, err, now.Sub(began))
 }
@@ -82,17 +86,21 @@ func newPanicError(p any) error { return &panicError{p, debug.Stack()} }
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // judge says what becomes of a job by what its handler has returned.
-func (w *Worker) judge(ctx context.Context, l *lease, err error, now time.Time) ending {
+func (w *Worker) judge(l *lease, err error, stopped bool, now time.Time) ending {
 	e := ending{lease: l, outcome: done}
 	if err == nil {
 		return e
 	}
 	if s, ok := errors.AsType[*snoozeError](err); ok {
-		e.outcome, e.at, e.later = snoozed, sqldb.Micros(now.Add(s.d)), s.d > 0
+		if len(s.progress) > MaxProgressBytes {
+			e.outcome, e.at, e.failedAt, e.err = dead, l.runAt, sqldb.Micros(now), errProgressSize.Error()
+			return e
+		}
+		e.outcome, e.at, e.later, e.progress = snoozed, sqldb.Micros(now.Add(s.d)), s.d > 0, s.progress
 		return e
 	}
 	c, cancelled := errors.AsType[*cancelError](err)
-	if !cancelled && context.Cause(ctx) == errStopped {
+	if !cancelled && stopped {
 		e.outcome = released
 		return e
 	}

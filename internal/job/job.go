@@ -43,6 +43,8 @@ type Job struct {
 
 	lease     *lease
 	committer *committer
+	worker    *Worker   // with Take
+	begun     time.Time // with Take
 }
 
 // Handler works on a job. It returns nil when the job is done, and an error to
@@ -69,9 +71,21 @@ func (e *cancelError) Unwrap() error { return e.err }
 
 // Snooze makes the error by which a handler asks to be called again after d.
 // The attempt does not count.
-func Snooze(d time.Duration) error { return &snoozeError{max(d, 0)} }
+func Snooze(d time.Duration) error { return &snoozeError{d: max(d, 0)} }
 
-type snoozeError struct{ d time.Duration }
+// SnoozeWith is Snooze that also saves progress, as SaveProgress does, in the
+// transaction that puts the job off.
+func SnoozeWith(d time.Duration, progress []byte) error {
+	if progress == nil {
+		progress = noBytes
+	}
+	return &snoozeError{max(d, 0), progress}
+}
+
+type snoozeError struct {
+	d        time.Duration
+	progress []byte // nil: it stays
+}
 
 func (e *snoozeError) Error() string { return fmt.Sprintf("snoozed for %v", e.d) }
 

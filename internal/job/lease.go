@@ -87,6 +87,8 @@ type lease struct {
 	runAt       int64
 	hasRun      atomic.Bool // job_runs has a row for it
 	closed      atomic.Bool // the handler has ended, or never will begin
+	over        atomic.Bool // Job.End has been called
+	written     func()      // of Job.EndThen; nil if nobody wants to know
 
 	lost   bool                    // not ours any more; guarded by session.mu
 	cancel context.CancelCauseFunc // of the handler's context; guarded by session.mu
@@ -125,6 +127,9 @@ func (s *session) settle(l *lease) {
 	}
 	s.mu.Unlock()
 	s.unsaved.add(-1)
+	if l.written != nil {
+		l.written()
+	}
 }
 
 // lose ends the contexts of handlers whose jobs are not theirs any more.
@@ -176,6 +181,12 @@ func (s *session) alive(t time.Time) {
 	if t.After(s.beaten) {
 		s.beaten = t
 	}
+}
+
+func (s *session) isRegistered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.registered
 }
 
 // holds reports whether there is anything to keep alive.
@@ -239,10 +250,12 @@ type leaseOp struct {
 	now     int64
 	want    int
 	size    int64 // payload bytes to stop after
+	maxAt   int64 // jobs of a lower priority are left alone
 	check   bool  // ask which jobs are still ours
 
 	got     []queued
 	moreDue bool
+	cut     bool    // there was more than got, by number or size
 	running []int64 // with check
 	lost    bool    // the session is dead; nothing was leased
 }
@@ -259,7 +272,7 @@ type queued struct {
 
 // writeLease moves the most urgent ready jobs to the session.
 func (q *Queue) writeLease(ctx context.Context, tx *sqldb.Tx, l *leaseOp) error {
-	l.got, l.running, l.lost, l.moreDue = nil, nil, false, false
+	l.got, l.running, l.lost, l.moreDue, l.cut = nil, nil, false, false, false
 	if alive, err := q.writeBeat(ctx, tx, l.session); err != nil || !alive {
 		l.lost = !alive
 		return err
@@ -283,7 +296,7 @@ func (q *Queue) writeLease(ctx context.Context, tx *sqldb.Tx, l *leaseOp) error 
 	var found []queued
 	for _, k := range l.lanes {
 		var err error
-		if found, err = scanQueued(ctx, tx, k, found, q.sql.selectReady, k.laneArg, l.want); err != nil {
+		if found, err = scanQueued(ctx, tx, k, found, q.sql.selectReady, k.laneArg, l.maxAt, l.want); err != nil {
 			return err
 		}
 	}
@@ -291,6 +304,7 @@ func (q *Queue) writeLease(ctx context.Context, tx *sqldb.Tx, l *leaseOp) error 
 		slices.SortFunc(found, func(a, b queued) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	}
 	l.got = found[:fit(found, l.want, l.size)]
+	l.cut = len(found) >= l.want || len(l.got) < len(found)
 	return q.take(ctx, tx, l.session, l.got)
 }
 

@@ -159,6 +159,7 @@ func (q *Queue) wake(lane int64) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	for _, w := range q.workers[lane] {
+		w.desk.caughtUp.Store(false)
 		select {
 		case w.wake <- struct{}{}:
 		default:

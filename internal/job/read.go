@@ -12,10 +12,10 @@ import (
 
 // readJobs reads what leased jobs are and gives them to f in the order of the
 // leases. A lease whose job is gone is passed over.
-func (q *Queue) readJobs(ctx context.Context, leases []*lease, f func(*Job)) error {
+func (w *Worker) readJobs(ctx context.Context, leases []*lease, f func(*Job)) error {
 	for len(leases) > 0 {
 		n := min(len(leases), maxRows)
-		jobs, err := q.readSome(ctx, leases[:n])
+		jobs, err := w.readSome(ctx, leases[:n])
 		if err != nil {
 			return fmt.Errorf("read leased jobs: %w", err)
 		}
@@ -30,7 +30,8 @@ func (q *Queue) readJobs(ctx context.Context, leases []*lease, f func(*Job)) err
 	return nil
 }
 
-func (q *Queue) readSome(ctx context.Context, leases []*lease) ([]*Job, error) {
+func (w *Worker) readSome(ctx context.Context, leases []*lease) ([]*Job, error) {
+	q := w.q
 	ids := make([]any, len(leases))
 	place := make(map[int64]int, len(leases))
 	for i, l := range leases {
@@ -44,7 +45,7 @@ func (q *Queue) readSome(ctx context.Context, leases []*lease) ([]*Job, error) {
 	defer rows.Close()
 	jobs := make([]*Job, len(leases))
 	for rows.Next() {
-		j := &Job{committer: q.committer}
+		j := &Job{committer: q.committer, worker: w}
 		var enqueued, runAt int64
 		var again sql.NullInt64
 		if err := rows.Scan(&j.ID, &j.Key, &j.MaxAttempts, &enqueued, &runAt, &j.Payload, &again, &j.Progress); err != nil {

@@ -75,6 +75,7 @@ type statements struct {
 	insertJobs, insertQueue      sized  // rows
 	insertKeys, upsertRuns       sized  // rows
 	upsertRunAt, upsertProgress  sized  // rows
+	upsertSaved                  sized  // rows
 	deleteJobs, deleteRuns       sized  // id…
 	selectKeys                   sized  // name…
 	deleteQueue                  sized  // state, lane, at, id…
@@ -120,6 +121,7 @@ func newStatements(d sqldb.Dialect) *statements {
 		upsertRuns:      rows("INSERT INTO job_runs (id, run_at, failed_at, error)", runColumns, d.Upsert([]string{"id"}, "run_at", "failed_at", "error")),
 		upsertRunAt:     rows("INSERT INTO job_runs (id, run_at)", runAtColumns, d.Upsert([]string{"id"}, "run_at")),
 		upsertProgress:  rows("INSERT INTO job_runs (id, run_at, progress)", progressColumns, d.Upsert([]string{"id"}, "progress")),
+		upsertSaved:     rows("INSERT INTO job_runs (id, run_at, progress)", progressColumns, d.Upsert([]string{"id"}, "run_at", "progress")),
 		deleteJobs:      in("DELETE FROM jobs WHERE id IN ", ""),
 		deleteRuns:      in("DELETE FROM job_runs WHERE id IN ", ""),
 		deleteKey:       "DELETE FROM job_keys WHERE name = ? AND id = ?",
@@ -131,7 +133,7 @@ func newStatements(d sqldb.Dialect) *statements {
 		lease:           in("UPDATE job_queue SET state = 3, lane = ?, at = 0, attempt = attempt + 1 WHERE state = 1 AND lane = ? AND at = ? AND id IN ", ""),
 		selectJobs: in("SELECT j.id, j.job_key, j.max_attempts, j.enqueued_at, j.run_at, j.payload, r.run_at, r.progress "+
 			"FROM jobs j LEFT JOIN job_runs r ON r.id = j.id WHERE j.id IN ", ""),
-		selectReady:   "SELECT at, id, priority, attempt, size FROM job_queue WHERE state = 1 AND lane = ? ORDER BY at, id LIMIT ?" + d.SkipLocked(),
+		selectReady:   "SELECT at, id, priority, attempt, size FROM job_queue WHERE state = 1 AND lane = ? AND at <= ? ORDER BY at, id LIMIT ?" + d.SkipLocked(),
 		selectDue:     "SELECT at, id, priority, attempt, size FROM job_queue WHERE state = 2 AND lane = ? AND at <= ? ORDER BY at, id LIMIT ?" + d.SkipLocked(),
 		selectRunning: "SELECT id FROM job_queue WHERE state = 3 AND lane = ?",
 		selectOrphans: "SELECT q.id, q.priority, q.attempt, q.size, j.kind, j.job_key, j.max_attempts FROM job_queue q JOIN jobs j ON j.id = q.id " +

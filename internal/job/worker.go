@@ -12,11 +12,20 @@ import (
 	"time"
 )
 
-// WorkerOptions say what a Worker does. Handlers is required.
+// WorkerOptions say what a Worker does. Handlers is required, or Kinds and Take.
 type WorkerOptions struct {
 	// Handlers by kind. Jobs of other kinds are left alone.
 	Handlers map[string]Handler
-	// Concurrency is how many handlers run at once. 0 means 16.
+	// Take takes the place of Handlers for who works on many jobs of Kinds at
+	// once: see Taker.
+	Take  Taker
+	Kinds []string
+	// Urgent, with Take, is a priority: jobs below it fill only half of what the
+	// worker may hold, so that more urgent ones find room. 0 means that nothing
+	// is reserved.
+	Urgent int
+	// Concurrency is how many handlers run at once; with Take, how many jobs the
+	// worker holds at most, until Limit says otherwise. 0 means 16.
 	Concurrency int
 	// Prefetch bounds how many jobs wait in memory for a handler; how many do
 	// depends on how quick the handlers are. 0 means 1024, less than 0 none.
@@ -55,6 +64,7 @@ type Worker struct {
 	wake chan struct{} // capacity 1: there may be jobs
 	room chan struct{} // capacity 1: handlers want more jobs
 	jobs chan *Job     // leased, wait for a handler
+	desk desk          // of Take
 
 	held      atomic.Int64 // leased, and the handler has not ended
 	heldBytes atomic.Int64 // of their payloads
@@ -68,11 +78,16 @@ type Worker struct {
 // NewWorker returns a Worker. It does nothing before Run. It panics without
 // handlers.
 func (q *Queue) NewWorker(o WorkerOptions) *Worker {
-	if len(o.Handlers) == 0 {
+	kinds := slices.Clone(o.Kinds)
+	if o.Take == nil {
+		kinds = slices.Collect(maps.Keys(o.Handlers))
+	}
+	if len(kinds) == 0 {
 		panic("job: a worker without handlers")
 	}
+	slices.Sort(kinds)
 	w := &Worker{q: q, log: q.log, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(o.Handlers)), maxLook) {
+	for names := range slices.Chunk(kinds, maxLook) {
 		w.looks = append(w.looks, newLook(q, names))
 	}
 	orDefault(&o.Concurrency, 16)
@@ -84,9 +99,13 @@ func (q *Queue) NewWorker(o WorkerOptions) *Worker {
 		o.Backoff = DefaultBackoff
 	}
 	w.o = o
+	w.unsaved.none = make(chan struct{}, 1)
+	if o.Take != nil {
+		w.desk.init(o)
+		return w
+	}
 	w.jobs = make(chan *Job, o.Concurrency+o.Prefetch)
 	w.low.Store(int64(o.Concurrency) - 1)
-	w.unsaved.none = make(chan struct{}, 1)
 	return w
 }
 
@@ -111,21 +130,28 @@ func (w *Worker) Run(ctx context.Context) error {
 	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeats()
 	var running, beating sync.WaitGroup
-	for range w.o.Concurrency {
-		running.Go(func() {
-			for j := range w.jobs {
-				w.handle(handlers, j)
-			}
-		})
-	}
 	beating.Go(func() { w.beat(beats) })
-
-	w.fetch(ctx)
-	w.giveBack()
-	close(w.jobs)
-	hard := time.AfterFunc(w.o.SoftStop, func() { stopHandlers(errStopped) })
-	running.Wait()
-	hard.Stop()
+	if w.o.Take != nil {
+		running.Go(func() { w.desk.hand(w.o.Take) })
+		w.fetch(ctx)
+		w.desk.close()
+		running.Wait()
+		w.desk.ended(&w.held)
+	} else {
+		for range w.o.Concurrency {
+			running.Go(func() {
+				for j := range w.jobs {
+					w.handle(handlers, j)
+				}
+			})
+		}
+		w.fetch(ctx)
+		w.giveBack()
+		close(w.jobs)
+		hard := time.AfterFunc(w.o.SoftStop, func() { stopHandlers(errStopped) })
+		running.Wait()
+		hard.Stop()
+	}
 	w.flush()
 	stopBeats()
 	beating.Wait()
