@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -170,7 +171,7 @@ Each role also runs alone: furima api, furima push, furima warm, furima edge.`,
 	root.AddCommand(
 		p.devCommand(),
 		p.apiCommand(),
-		p.pushCommand(),
+		p.withPushTools(p.pushCommand()),
 		p.warmCommand(),
 		p.edgeCommand(),
 		p.migrateCommand(),
@@ -228,5 +229,13 @@ func (p *program) load(base *config.Config) (config.Config, error) {
 	if p.configSet && p.configPath == "" {
 		return config.Config{}, usagef("-c needs a file")
 	}
-	return config.Load(config.Source{Path: p.configPath, Base: base, Environ: p.env.Environ})
+	return config.Load(config.Source{Path: p.configPath, Base: base, Environ: p.configEnviron()})
+}
+
+// configEnviron is the environment without the FURIMA_ variables that are no
+// keys: they would be faults.
+func (p *program) configEnviron() []string {
+	return slices.DeleteFunc(slices.Clone(p.env.Environ), func(kv string) bool {
+		return strings.HasPrefix(kv, pushTokenVariable+"=")
+	})
 }

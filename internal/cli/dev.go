@@ -15,7 +15,6 @@ import (
 	"github.com/furima/furima/internal/config"
 	"github.com/furima/furima/internal/edge"
 	"github.com/furima/furima/internal/push"
-	"github.com/furima/furima/internal/push/sandbox"
 	"github.com/furima/furima/internal/seed"
 	"github.com/furima/furima/internal/warm"
 )
@@ -37,7 +36,7 @@ func (p *program) devCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "run everything on this machine, with sample data",
 		Long: `Runs the API, its jobs, the push gateway, the warmer, a sandbox payment provider and
-a stand-in for Apple in one process, on embedded stores in --data, and nginx in
+stand-ins for Apple, Google and browsers in one process, on embedded stores in --data, and nginx in
 front if it is installed. The first start makes sample data; later starts keep it.
 FURIMA_API_LISTEN, FURIMA_PUSH_LISTEN and FURIMA_OPS_LISTEN move the addresses.`,
 		Example: "  furima dev\n  furima dev --data /tmp/market --items 500",
@@ -78,15 +77,12 @@ func devConfig(data string) config.Config {
 
 // startDev starts the parts in the order in which they need each other.
 func (p *program) startDev(ctx context.Context, r *role, f devFlags) error {
-	apple, phones, err := r.startSandbox(ctx, "127.0.0.1:0", filepath.Join(f.data, "sandbox"), 0)
+	standIns, err := r.startSandbox(ctx, sandboxFlags{listen: "127.0.0.1:0", dir: filepath.Join(f.data, "sandbox")})
 	if err != nil {
 		return err
 	}
 	if len(r.cfg.Push.Apps) == 0 {
-		r.cfg.Push.Apps = []push.AppConfig{{Name: "market", APNS: push.APNSConfig{
-			KeyFile: apple.KeyFile(), KeyID: sandbox.KeyID, TeamID: sandbox.TeamID,
-			Topic: "com.example.market", Endpoint: apple.URL(), CAFile: apple.CAFile(),
-		}}}
+		r.cfg.Push.Apps = []push.AppConfig{standIns.app()}
 	}
 	pushURL, err := r.startPush(ctx, true)
 	if err != nil {
@@ -103,7 +99,7 @@ func (p *program) startDev(ctx context.Context, r *role, f devFlags) error {
 		return err
 	}
 	for token, name := range seed.Phones(f.sample.Seed, f.sample.Users) {
-		phones.Label(token, name)
+		standIns.phones.Label(token, name)
 	}
 	apiURL, err := r.startAPI(ctx, m)
 	if err != nil {

@@ -27,13 +27,33 @@ type role struct {
 	ops    *daemon.Ops
 	env    Env
 	onOpen []func() // called when everything has started
+
+	opsOptional bool // see roleOptions
 }
 
 // runRole runs a role until a signal: the ops listener first, then what start
 // starts, stopped in reverse order under one deadline.
 func (p *program) runRole(ctx context.Context, name string, cfg config.Config, start func(ctx context.Context, r *role) error) error {
-	log := daemon.NewLogger(p.env.Stderr, p.logConfig(cfg.Log)).With("role", name)
-	r := &role{name: name, cfg: cfg, log: log, reg: daemon.NewRegistry(version), env: p.env}
+	return p.runRoleWith(ctx, name, cfg, roleOptions{log: p.newLogger(name, cfg)}, start)
+}
+
+// newLogger returns the logger of a role.
+func (p *program) newLogger(name string, cfg config.Config) *slog.Logger {
+	return daemon.NewLogger(p.env.Stderr, p.logConfig(cfg.Log)).With("role", name)
+}
+
+// roleOptions are how a role runs beside its configuration.
+type roleOptions struct {
+	log *slog.Logger
+	// opsOptional lets the role run without its ops listener if the address is
+	// taken: what it takes the place of may never have had one.
+	opsOptional bool
+}
+
+// runRoleWith is runRole with options.
+func (p *program) runRoleWith(ctx context.Context, name string, cfg config.Config, o roleOptions, start func(ctx context.Context, r *role) error) error {
+	log := o.log
+	r := &role{name: name, cfg: cfg, opsOptional: o.opsOptional, log: log, reg: daemon.NewRegistry(version), env: p.env}
 	r.Daemon = daemon.New(daemon.Options{
 		Logger:      log,
 		StopTimeout: cfg.Ops.StopTimeout,
@@ -71,7 +91,11 @@ func (r *role) startOps(ctx context.Context) error {
 		return nil
 	}
 	ln, err := r.listen(ctx, "ops", "ops.listen", r.cfg.Ops.Listen)
-	if err != nil {
+	switch {
+	case err != nil && r.opsOptional:
+		r.log.Error("there is no ops listener, all else runs", "err", err)
+		return nil
+	case err != nil:
 		return err
 	}
 	page := dash.New(dash.Options{

@@ -24,6 +24,8 @@ type Source struct {
 	// Path is the file. Empty means DefaultPath if that exists, else no file.
 	// A named file that is missing is a fault.
 	Path string
+	// NoFile says that no file is read, not even DefaultPath.
+	NoFile bool
 	// Base is what the file is laid over; nil means Default().
 	Base *Config
 	// Environ holds KEY=VALUE pairs as from os.Environ; only FURIMA_* count.
@@ -65,8 +67,10 @@ func Load(src Source) (Config, error) {
 		cfg = *src.Base
 	}
 	var faults Faults
-	if text, name, ok := readFile(src.Path, &faults); ok {
-		decode(name, text, &cfg, &faults)
+	if !src.NoFile {
+		if text, name, ok := readFile(src.Path, &faults); ok {
+			decode(name, text, &cfg, &faults)
+		}
 	}
 	overlay(&cfg, src.Environ, &faults)
 	readSecretFiles(&cfg, &faults)

@@ -17,8 +17,9 @@ const (
 
 // States of a check, as told by CheckReport.
 const (
-	CheckOK      = "ok"
-	CheckFailing = "failing"
+	CheckOK       = "ok"
+	CheckFailing  = "failing"
+	CheckDegraded = "degraded" // of Watch: told, and ready all the same
 )
 
 const (
@@ -43,6 +44,7 @@ type Health struct {
 type check struct {
 	name    string
 	f       func(ctx context.Context) error
+	watched bool       // an error does not make the daemon unready
 	pending chan error // of a call that has outlived its timeout
 }
 
@@ -56,7 +58,7 @@ type Report struct {
 // CheckReport is the state of one named check.
 type CheckReport struct {
 	Name       string  `json:"name"`
-	State      string  `json:"state"` // CheckOK or CheckFailing
+	State      string  `json:"state"` // CheckOK, CheckDegraded or CheckFailing
 	Error      string  `json:"error,omitempty"`
 	DurationMS float64 `json:"duration_ms"`
 }
@@ -67,10 +69,18 @@ func NewHealth() *Health { return &Health{phase: PhaseStarting} }
 
 // Add adds a check that must return nil for the daemon to be ready. Its text
 // is shown to operators. It gets two seconds, and its result holds for one.
-func (h *Health) Add(name string, f func(ctx context.Context) error) {
+func (h *Health) Add(name string, f func(ctx context.Context) error) { h.add(&check{name: name, f: f}) }
+
+// Watch adds a check whose error is told and does not make the daemon unready:
+// something is amiss that another process would not do better.
+func (h *Health) Watch(name string, f func(ctx context.Context) error) {
+	h.add(&check{name: name, f: f, watched: true})
+}
+
+func (h *Health) add(c *check) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.checks = append(h.checks, &check{name: name, f: f})
+	h.checks = append(h.checks, c)
 	h.askedAt = time.Time{}
 }
 
@@ -100,7 +110,7 @@ func (h *Health) Report(ctx context.Context) Report {
 	defer h.mu.Unlock()
 	r := Report{Ready: h.phase == PhaseReady, Phase: h.phase, Checks: append([]CheckReport{}, h.last...)}
 	for _, c := range r.Checks {
-		r.Ready = r.Ready && c.State == CheckOK
+		r.Ready = r.Ready && c.State != CheckFailing
 	}
 	return r
 }
@@ -117,6 +127,9 @@ func runChecks(ctx context.Context, checks []*check) []CheckReport {
 			r := CheckReport{Name: c.name, State: CheckOK, DurationMS: ms(time.Since(began))}
 			if err != nil {
 				r.State, r.Error = CheckFailing, err.Error()
+				if c.watched {
+					r.State = CheckDegraded
+				}
 			}
 			reports[i] = r
 		})

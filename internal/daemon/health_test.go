@@ -95,6 +95,31 @@ func TestHealthChecks(t *testing.T) {
 	})
 }
 
+// What is only watched is told, and leaves the daemon ready.
+func TestHealthWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var got daemon.Report
+		var d *daemon.Daemon
+		d = daemon.New(daemon.Options{OnReady: func() {
+			got = d.Health().Report(ctx)
+			cancel()
+		}})
+		d.Health().Watch("providers", func(context.Context) error { return errors.New("one refuses the app") })
+		d.Health().Add("store", func(context.Context) error { return nil })
+		if err := d.Run(ctx, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		want := daemon.Report{Ready: true, Phase: "ready", Checks: []daemon.CheckReport{
+			{Name: "providers", State: daemon.CheckDegraded, Error: "one refuses the app"},
+			{Name: "store", State: daemon.CheckOK},
+		}}
+		if diff := cmp.Diff(want, got, ignoreDuration); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestHealthIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := daemon.NewHealth()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,41 +13,46 @@ import (
 
 // active is what this process is delivering.
 type active struct {
-	mu       sync.Mutex // guards what follows
-	jobs     map[int64]running
-	stopping bool
+	mu   sync.Mutex // guards what follows
+	jobs map[int64]*delivery
 }
 
-type running struct {
-	job      *job.Job
-	delivery *delivery
-	since    time.Time
-}
+func newActive() *active { return &active{jobs: make(map[int64]*delivery)} }
 
-func newActive() *active { return &active{jobs: make(map[int64]running)} }
-
-// add notes a delivery until release is called. While the gateway stops a new
-// one ends at once.
-func (a *active) add(j *job.Job, d *delivery) (release func()) {
+// add notes a delivery, until remove.
+func (a *active) add(d *delivery) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.jobs[j.ID] = running{job: j, delivery: d, since: time.Now()}
-	if a.stopping {
-		d.stop()
+	a.jobs[d.job.ID] = d
+}
+
+func (a *active) remove(d *delivery) {
+	a.mu.Lock()
+	if a.jobs[d.job.ID] == d {
+		delete(a.jobs, d.job.ID)
 	}
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.jobs, j.ID)
-		close(d.over)
-	}
+	a.mu.Unlock()
+	d.letGo()
 }
 
 // get returns the delivery of a job, or nil if it does not run here.
 func (a *active) get(jobID int64) *delivery {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.jobs[jobID].delivery
+	return a.jobs[jobID]
+}
+
+// of returns the deliveries of a pump.
+func (a *active) of(p *pump) []*delivery {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []*delivery
+	for _, d := range a.jobs {
+		if d.pump == p {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // empty reports whether nothing is being delivered.
@@ -56,24 +62,29 @@ func (a *active) empty() bool {
 	return len(a.jobs) == 0
 }
 
-// stop ends every delivery early, those that come as well.
-func (a *active) stop() {
+// oldest returns when the oldest delivery of each kind of job was due.
+func (a *active) oldest() map[string]time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.stopping = true
-	for _, r := range a.jobs {
-		r.delivery.stop()
+	oldest := make(map[string]time.Time)
+	for _, d := range a.jobs {
+		kind := d.job.Kind
+		if o, ok := oldest[kind]; !ok || d.env.due.Before(o) {
+			oldest[kind] = d.env.due
+		}
 	}
+	return oldest
 }
 
-// olderThan returns the deliveries that have run for at least d.
-func (a *active) olderThan(d time.Duration) []running {
+// olderThan returns the deliveries that have run for at least t.
+func (a *active) olderThan(t time.Duration) []*delivery {
+	before := time.Now().Add(-t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var old []running
-	for _, r := range a.jobs {
-		if time.Since(r.since) >= d {
-			old = append(old, r)
+	var old []*delivery
+	for _, d := range a.jobs {
+		if !d.started.After(before) {
+			old = append(old, d)
 		}
 	}
 	return old
@@ -93,11 +104,24 @@ func (a *active) checkpoints(ctx context.Context, rec *recorder, logger *slog.Lo
 		case <-ctx.Done():
 			return
 		}
-		for _, r := range a.olderThan(checkpointEvery) {
-			err := r.delivery.checkpoint(ctx, r.job, rec)
-			if err != nil && ctx.Err() == nil && !errors.Is(err, job.ErrLeaseLost) {
-				logger.Warn("progress of a request cannot be saved", "job_id", r.job.ID, "err", err)
+		// Several at once share a commit.
+		for some := range slices.Chunk(a.olderThan(checkpointEvery), checkpointsAtOnce) {
+			var wg sync.WaitGroup
+			for _, d := range some {
+				if !d.hasNews() {
+					continue
+				}
+				wg.Go(func() {
+					err := d.checkpoint(ctx, rec)
+					if err != nil && ctx.Err() == nil && !errors.Is(err, job.ErrLeaseLost) {
+						logger.Warn("progress of a request cannot be saved", "job_id", d.job.ID, "err", err)
+					}
+				})
 			}
+			wg.Wait()
 		}
 	}
 }
+
+// checkpointsAtOnce is how many deliveries write down their progress at once.
+const checkpointsAtOnce = 128

@@ -3,49 +3,63 @@ package push
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
+)
+
+// mustEnter waits for a pass.
+func mustEnter(t *testing.T, b *breaker) pass {
+	t.Helper()
+	p, err := b.enter(t.Context(), nil, forEver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+type patientFor func() time.Duration
+
+func (f patientFor) patience() time.Duration { return f() }
+
+var forEver patientFor = func() time.Duration { return math.MaxInt64 }
+
+var (
+	away = verdict{ailing: down, reason: "Unreachable"}
+	well = verdict{healthy: true}
 )
 
 func TestBreakerLetsOneThroughAfterAPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(time.Second, time.Minute)
-		enter := func() bool {
-			t.Helper()
-			probe, err := b.enter(t.Context(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return probe
+		first, second := mustEnter(t, b), mustEnter(t, b)
+		if first.probe || second.probe || first.most != maxBatch {
+			t.Fatalf("a probe without need: %+v %+v", first, second)
 		}
-		for range 2 {
-			if enter() {
-				t.Fatal("a probe without need")
-			}
+		c := b.leave(first, away)
+		if c.pause < 500*time.Millisecond || c.pause > time.Second || !c.news {
+			t.Errorf("the first pause is %+v", c)
 		}
-		pause := b.leave(false, ailing, 0)
-		if pause < 500*time.Millisecond || pause > time.Second {
-			t.Errorf("the first pause is %v", pause)
-		}
-		if again := b.leave(false, ailing, 0); again != 0 {
-			t.Errorf("what was under way made another pause of %v", again)
+		if again := b.leave(second, away); again != (change{}) {
+			t.Errorf("what was under way made %+v", again)
 		}
 		start := time.Now()
-		if !enter() {
-			t.Error("after the pause there is no probe")
+		probe := mustEnter(t, b)
+		if !probe.probe || probe.most != 1 {
+			t.Errorf("after the pause there is no probe but %+v", probe)
 		}
-		if waited := time.Since(start); waited != pause {
-			t.Errorf("waited %v of %v", waited, pause)
+		if waited := time.Since(start); waited != c.pause {
+			t.Errorf("waited %v of %v", waited, c.pause)
 		}
 
 		// The others wait until the probe is back.
 		passed := make(chan bool)
 		for range 3 {
 			go func() {
-				probe, err := b.enter(t.Context(), nil)
-				passed <- probe || err != nil
+				p, err := b.enter(t.Context(), nil, forEver)
+				passed <- p.probe || err != nil
 			}()
 		}
 		synctest.Wait()
@@ -54,7 +68,9 @@ func TestBreakerLetsOneThroughAfterAPause(t *testing.T) {
 			t.Fatal("passed beside the probe")
 		default:
 		}
-		b.leave(true, healthy, 0)
+		if c := b.leave(probe, well); !c.closed || c.held < 500*time.Millisecond {
+			t.Errorf("after a good probe: %+v", c)
+		}
 		for range 3 {
 			if <-passed {
 				t.Error("a probe after things are well again")
@@ -67,24 +83,26 @@ func TestBreakerPausesGrow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(time.Second, 10*time.Second)
-		b.leave(false, ailing, 0)
+		b.leave(mustEnter(t, b), away)
 		var pauses []time.Duration
 		for range 6 {
-			if probe, err := b.enter(t.Context(), nil); !probe || err != nil {
-				t.Fatal(probe, err)
+			c := b.leave(mustEnter(t, b), away)
+			if c.news {
+				t.Error("the same again is news")
 			}
-			pauses = append(pauses, b.leave(true, ailing, 0))
+			pauses = append(pauses, c.pause)
 		}
 		for i, lower := range []time.Duration{1, 2, 4, 5, 5, 5} {
 			if lower *= time.Second; pauses[i] < lower || pauses[i] > 2*lower {
 				t.Errorf("pause %d is %v, want %v to %v", i+2, pauses[i], lower, 2*lower)
 			}
 		}
-		if probe, err := b.enter(t.Context(), nil); !probe || err != nil {
-			t.Fatal(probe, err)
+		c := b.leave(mustEnter(t, b), verdict{ailing: refused, reason: "InvalidProviderToken", after: time.Hour})
+		if c.pause != time.Hour || !c.news {
+			t.Errorf("the provider asked for an hour and gets %+v", c)
 		}
-		if pause := b.leave(true, ailing, time.Hour); pause != time.Hour {
-			t.Errorf("the provider asked for an hour and gets %v", pause)
+		if now, reason, _ := b.state(); now != refused || reason != "InvalidProviderToken" {
+			t.Errorf("the state is %v, %s", now, reason)
 		}
 	})
 }
@@ -93,18 +111,15 @@ func TestBreakerHandsAnUnusedProbeOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(time.Second, time.Minute)
-		b.leave(false, ailing, 0)
-		first, err := b.enter(t.Context(), nil)
-		if !first || err != nil {
-			t.Fatal(first, err)
-		}
+		b.leave(mustEnter(t, b), away)
+		first := mustEnter(t, b)
 		next := make(chan bool)
 		go func() {
-			probe, err := b.enter(t.Context(), nil)
-			next <- probe && err == nil
+			p, err := b.enter(t.Context(), nil, forEver)
+			next <- p.probe && err == nil
 		}()
 		synctest.Wait()
-		b.leave(true, unclear, 0) // there was nothing to send after all
+		b.leave(first, verdict{}) // there was nothing to send after all
 		if !<-next {
 			t.Error("nobody else became the probe")
 		}
@@ -115,24 +130,86 @@ func TestBreakerWaitEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(time.Hour, time.Hour)
-		b.leave(false, ailing, 0)
+		b.leave(mustEnter(t, b), away)
 		ctx, cancel := context.WithCancel(t.Context())
 		halt := make(chan struct{})
 		ended := make(chan error, 2)
-		go func() { _, err := b.enter(ctx, nil); ended <- err }()
+		go func() { _, err := b.enter(ctx, nil, forEver); ended <- err }()
 		synctest.Wait()
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("with its context: %v", err)
 		}
-		go func() { _, err := b.enter(t.Context(), halt); ended <- err }()
+		go func() { _, err := b.enter(t.Context(), halt, forEver); ended <- err }()
 		synctest.Wait()
 		close(halt)
 		if err := <-ended; !errors.Is(err, errHalted) {
 			t.Errorf("when halted: %v", err)
 		}
-		if !b.isOpen() {
+		if c, _, _ := b.state(); c != down {
 			t.Error("leaving the queue has let things through")
+		}
+	})
+}
+
+func TestBreakerForgetsOldCredentials(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(time.Hour, time.Hour)
+		late := mustEnter(t, b)
+		b.leave(mustEnter(t, b), away)
+		passed := make(chan pass)
+		go func() { passed <- mustEnter(t, b) }()
+		synctest.Wait()
+		b.reset()
+		if p := <-passed; p.probe {
+			t.Errorf("a probe instead of everything: %+v", p)
+		}
+		if c := b.leave(late, verdict{ailing: refused}); c != (change{}) {
+			t.Errorf("a late answer to the old credentials made %+v", c)
+		}
+		if c, _, _ := b.state(); c != none {
+			t.Errorf("and the breaker %v", c)
+		}
+	})
+}
+
+func TestBreakerParksAndTurnsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(time.Second, time.Second)
+		b.park()
+		ended := make(chan error, 1)
+		go func() { _, err := b.enter(t.Context(), nil, forEver); ended <- err }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("passed a parked breaker: %v", err)
+		default:
+		}
+		b.halt()
+		if err := <-ended; !errors.Is(err, errHalted) {
+			t.Errorf("turned away with %v", err)
+		}
+	})
+}
+
+func TestBreakerWaitEndsWithPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(time.Hour, time.Hour)
+		b.leave(mustEnter(t, b), away)
+		start := time.Now()
+		p, err := b.enter(t.Context(), nil, patientFor(func() time.Duration { return time.Minute - time.Since(start) }))
+		if err != nil || p.most != 0 || p.probe || time.Since(start) != time.Minute {
+			t.Errorf("after %v: %+v, %v", time.Since(start), p, err)
+		}
+		if c := b.leave(p, well); c != (change{}) {
+			t.Errorf("a pass for nothing made %+v", c)
+		}
+		if c, _, _ := b.state(); c != down {
+			t.Errorf("and the breaker %v", c)
 		}
 	})
 }

@@ -35,11 +35,13 @@ type Config struct {
 	Store string `toml:"store" secret:"url"`
 	// Notifications (one a token) that may wait at once; beyond it requests are answered 429 with Retry-After and nothing of them is taken. 0 means 10000000. Default 10000000.
 	MaxBacklog int64 `toml:"max_backlog"`
+	// Bytes of the disk, or a quarter of it if that is less, that requests leave free on SQLite, so that what waits can be delivered; beyond it they are answered 503. 0 means 64 MiB, -1 none. Default 67108864.
+	DiskReserveBytes int64 `toml:"disk_reserve_bytes"`
 	// Largest request body in bytes that is read. 0 means 16 MiB. Default 16777216.
 	MaxRequestBytes int64 `toml:"max_request_bytes"`
 	// Bearer tokens that may use every app. With none here and none at any app, no token is asked for and the gateway listens on loopback or a socket only. Default none.
 	Tokens []string `toml:"tokens" secret:"true"`
-	// Requests that are delivered at once for each app and provider. 0 means 64. Default 64.
+	// Requests that are kept in memory for each app and provider, to send from. 0 means as many as it takes to have max_in_flight notifications under way. Default 0.
 	Workers int `toml:"workers"`
 	// Wait before the first retry of what a provider could not take; it doubles with every round and is spread by jitter. 0 means "1s". Default "1s".
 	RetryMin time.Duration `toml:"retry_min"`
@@ -51,10 +53,18 @@ type Config struct {
 	KeepResults time.Duration `toml:"keep_results"`
 	// How long dead tokens stay on the feedback list. 0 means "720h". Default "720h".
 	KeepFeedback time.Duration `toml:"keep_feedback"`
+	// How long a token that its provider has declared dead is not sent to again; notifications to it end as unregistered at once. 0 means "24h", "-1s" sends to every token. Default "24h".
+	DeadTokenCache time.Duration `toml:"dead_token_cache"`
 	// How long a delivery that runs may take to end when the gateway stops; what is left stays in the queue. 0 means "1s". Default "1s".
 	StopTimeout time.Duration `toml:"stop_timeout"`
+	// Gaurun's routes.
+	Gaurun GaurunConfig `toml:"gaurun"`
 	// The apps that notifications are sent for. Gaurun's routes use the first one. Default none.
 	Apps []AppConfig `toml:"apps"`
+
+	// AllowOpen lets other machines in without a token, as a Gaurun file does. It
+	// has no key.
+	AllowOpen bool `toml:"-"`
 }
 
 // AppConfig is one [[push.apps]] table: an app and its credentials at each
@@ -70,6 +80,8 @@ type AppConfig struct {
 	FCM FCMConfig `toml:"fcm"`
 	// Browsers' push services for this app.
 	WebPush WebPushConfig `toml:"webpush"`
+	// Where dead tokens of this app are posted to.
+	Webhook WebhookConfig `toml:"webhook"`
 }
 
 // APNSConfig is one [push.apps.apns] table: how an app is known to Apple.
@@ -85,15 +97,21 @@ type APNSConfig struct {
 	CertFile string `toml:"cert_file"`
 	// Private key (PEM) of the certificate. Empty means that cert_file holds it too. Default empty.
 	CertKeyFile string `toml:"cert_key_file"`
+	// Passphrase of an encrypted private key. Default empty.
+	CertKeyPassphrase string `toml:"cert_key_passphrase" secret:"true"`
+	// File that holds cert_key_passphrase, instead of it. Default empty.
+	CertKeyPassphraseFile string `toml:"cert_key_passphrase_file"`
 	// Topic, usually the bundle id of the app. Required with key_file.
 	Topic string `toml:"topic"`
 	// Base URL of the service: Apple's, a stand-in or a proxy; always https. Empty means "https://api.push.apple.com". Default empty.
 	Endpoint string `toml:"endpoint"`
+	// Base URL of the service that manages broadcast channels, always https. Empty means Apple's that goes with endpoint, or endpoint itself when that is not Apple's. Default empty.
+	ChannelsEndpoint string `toml:"channels_endpoint"`
 	// PEM file of root certificates to trust instead of the system's. Default empty.
 	CAFile string `toml:"ca_file"`
 	// Connections to keep to the service. 0 means 4. Default 0.
 	Connections int `toml:"connections"`
-	// Notifications that may be under way at once over all connections. 0 means 1000. Default 0.
+	// Notifications that may be under way at once over all connections; Apple's own limit holds as well. 0 means 6000. Default 0.
 	MaxInFlight int `toml:"max_in_flight"`
 	// How long one notification may take before it counts as unanswered and is tried again. 0 means "10s". Default 0.
 	Timeout time.Duration `toml:"timeout"`
@@ -110,11 +128,11 @@ func (c Config) withDefaults() Config {
 	if c.MaxBacklog == 0 {
 		c.MaxBacklog = 10_000_000
 	}
+	if c.DiskReserveBytes == 0 {
+		c.DiskReserveBytes = 64 << 20
+	}
 	if c.MaxRequestBytes == 0 {
 		c.MaxRequestBytes = 16 << 20
-	}
-	if c.Workers == 0 {
-		c.Workers = 64
 	}
 	for _, d := range []struct {
 		v *time.Duration
@@ -125,6 +143,7 @@ func (c Config) withDefaults() Config {
 		{&c.GiveUpAfter, 24 * time.Hour},
 		{&c.KeepResults, 24 * time.Hour},
 		{&c.KeepFeedback, 30 * 24 * time.Hour},
+		{&c.DeadTokenCache, 24 * time.Hour},
 		{&c.StopTimeout, time.Second},
 	} {
 		if *d.v == 0 {
@@ -159,6 +178,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if d := c.withDefaults(); d.RetryMin > 0 && d.RetryMax > 0 && d.RetryMax < d.RetryMin {
 		fault("retry_max", "must not be shorter than retry_min")
 	}
+	c.Gaurun.validate(func(key, problem string) { fault("gaurun."+key, problem) })
 	names := make(map[string]int)
 	for i, app := range c.Apps {
 		at := func(key, problem string) { fault(fmt.Sprintf("apps[%d].%s", i, key), problem) }
@@ -184,7 +204,7 @@ func (c Config) validateIntake(fault func(key, problem string)) {
 	switch local, err := isLocal(c.Listen); {
 	case err != nil:
 		fault("listen", err.Error())
-	case !local && !protected:
+	case !local && !protected && !c.AllowOpen:
 		fault("listen", fmt.Sprintf("%q is open to other machines: set tokens, or listen on 127.0.0.1 or a unix socket", c.Listen))
 	}
 	sqldb.Config{URL: c.Store}.Validate(func(_, problem string) { fault("store", problem) })
@@ -224,6 +244,7 @@ func (a AppConfig) validate(fault func(key, problem string)) {
 	a.APNS.validate(func(key, problem string) { fault("apns."+key, problem) })
 	a.FCM.validate(func(key, problem string) { fault("fcm."+key, problem) })
 	a.WebPush.validate(func(key, problem string) { fault("webpush."+key, problem) })
+	a.Webhook.validate(func(key, problem string) { fault("webhook."+key, problem) })
 }
 
 // maxInFlight is how many notifications may be under way at a provider.
@@ -246,16 +267,35 @@ func (c APNSConfig) WithDefaults() APNSConfig {
 	if c.Endpoint == "" {
 		c.Endpoint = "https://api.push.apple.com"
 	}
+	if c.ChannelsEndpoint == "" {
+		c.ChannelsEndpoint = channelsEndpoint(c.Endpoint)
+	}
 	if c.Connections == 0 {
 		c.Connections = 4
 	}
 	if c.MaxInFlight == 0 {
-		c.MaxInFlight = 1000
+		c.MaxInFlight = 6000
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
 	return c
+}
+
+// channelsEndpoint is where the channels of an endpoint are managed. Apple has a
+// host and a port of its own for it in each environment.
+func channelsEndpoint(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return endpoint
+	}
+	switch u.Hostname() {
+	case "api.push.apple.com":
+		return "https://api-manage-broadcast.push.apple.com:2196"
+	case "api.sandbox.push.apple.com", "api.development.push.apple.com":
+		return "https://api-manage-broadcast.sandbox.push.apple.com:2195"
+	}
+	return endpoint
 }
 
 func (c APNSConfig) validate(fault func(key, problem string)) {
@@ -285,9 +325,12 @@ func (c APNSConfig) validate(fault func(key, problem string)) {
 	if _, err := c.RootCAs(); err != nil {
 		fault("ca_file", err.Error())
 	}
-	if c.Endpoint != "" {
-		if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-			fault("endpoint", "must be https://host or https://host:port")
+	for _, e := range []struct{ key, v string }{{"endpoint", c.Endpoint}, {"channels_endpoint", c.ChannelsEndpoint}} {
+		if e.v == "" {
+			continue
+		}
+		if u, err := url.Parse(e.v); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			fault(e.key, "must be https://host or https://host:port")
 		}
 	}
 	if c.Connections < 0 || c.Connections > 64 {
@@ -335,6 +378,9 @@ func (c APNSConfig) Certificate() (tls.Certificate, error) {
 			return tls.Certificate{}, err
 		}
 	}
+	if keyPEM, err = decryptKey(keyPEM, c.CertKeyPassphrase); err != nil {
+		return tls.Certificate{}, fmt.Errorf("read the key of %s: %w", c.CertFile, err)
+	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("%s and its key do not make a certificate: %w", c.CertFile, err)
@@ -343,17 +389,19 @@ func (c APNSConfig) Certificate() (tls.Certificate, error) {
 }
 
 // RootCAs reads the roots to trust; nil means the system's.
-func (c APNSConfig) RootCAs() (*x509.CertPool, error) {
-	if c.CAFile == "" {
+func (c APNSConfig) RootCAs() (*x509.CertPool, error) { return rootCAs(c.CAFile) }
+
+func rootCAs(path string) (*x509.CertPool, error) {
+	if path == "" {
 		return nil, nil
 	}
-	raw, err := readFile(c.CAFile)
+	raw, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(raw) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", c.CAFile)
+		return nil, fmt.Errorf("%s holds no PEM certificate", path)
 	}
 	return pool, nil
 }

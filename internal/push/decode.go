@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -29,6 +30,14 @@ var strict = json.JoinOptions(json.RejectUnknownMembers(true))
 // decodeBody reads a request strictly. Its errors name fields and never repeat
 // what is in them.
 func decodeBody(raw []byte) (Request, *client.Problem) {
+	if req, ok := new(scanner).body(string(raw)); ok {
+		return req, nil
+	}
+	return decodeAny(raw)
+}
+
+// decodeAny reads a request of any kind.
+func decodeAny(raw []byte) (Request, *client.Problem) {
 	var b wireBody
 	if err := json.Unmarshal(raw, &b, strict); err != nil {
 		return Request{}, decodeProblem(err)
@@ -97,32 +106,52 @@ func semanticMessage(e *json.SemanticError) string {
 	}
 }
 
-// bodies are buffers for requests' bodies; decoding copies what it keeps.
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// reading is the memory that a request is read into: the body, and what is found in
+// it.
+type reading struct {
+	body bytes.Buffer
+	scan scanner
+}
+
+// readings are used again, since a request is all that most requests allocate.
+var readings = sync.Pool{New: func() any { return new(reading) }}
 
 // maxPooledBody is the largest buffer that is kept for later requests.
 const maxPooledBody = 256 << 10
 
-// readBody reads a body of at most limit bytes into a buffer that the caller
-// gives back with release.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) (*bytes.Buffer, *client.Problem) {
-	b := bodies.Get().(*bytes.Buffer)
-	b.Reset()
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+// readBody reads a body of at most limit bytes into memory that the caller gives
+// back with release, when nothing of the request is needed any more.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) (*reading, *client.Problem) {
+	b := readings.Get().(*reading)
+	b.body.Reset()
+	if n := r.ContentLength; n > 0 && n <= min(limit, maxPooledBody) {
+		b.body.Grow(int(n) + bytes.MinRead) // or it would be read in pieces
+	}
+	_, err := b.body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		release(b)
+		b.release()
 		return nil, problem(http.StatusRequestEntityTooLarge, client.Invalid, "body_too_large", fmt.Sprintf("the body is larger than %d bytes", limit))
 	case err != nil:
-		release(b)
+		b.release()
 		return nil, problem(http.StatusBadRequest, client.Invalid, "body_cut_off", "the body could not be read to its end")
 	}
 	return b, nil
 }
 
-func release(b *bytes.Buffer) {
-	if b.Cap() <= maxPooledBody {
-		bodies.Put(b)
+func (b *reading) release() {
+	if b.body.Cap() <= maxPooledBody {
+		b.scan.reset()
+		readings.Put(b)
 	}
+}
+
+// decode is decodeBody of what has been read. The request is valid until release.
+func (b *reading) decode() (Request, *client.Problem) {
+	raw := b.body.Bytes()
+	if req, ok := b.scan.body(unsafe.String(unsafe.SliceData(raw), len(raw))); ok {
+		return req, nil
+	}
+	return decodeAny(raw)
 }

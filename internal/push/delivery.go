@@ -10,99 +10,180 @@ import (
 	"github.com/furima/furima/internal/job"
 )
 
-// batchTally is what one batch says about its provider.
-type batchTally struct {
-	final int    // messages that ended
-	retry int    // messages that did not, for reasons of their own
-	hold  Result // what keeps everything from ending, if anything does
-	last  Result // of the messages to retry
-}
-
-// delivery is a job under way: its messages, and what has become of them. The
-// sender's goroutines, the checkpoint and requests for its state meet in it.
+// delivery is a job under way: its messages, and what has become of them. Flights,
+// the checkpoint, the finisher and requests for its state meet in it.
 type delivery struct {
-	env   *envelope
-	total int
-	halt  chan struct{} // closed when it is to end early
-	once  sync.Once     // of closing halt
-	over  chan struct{} // closed when this process has let go of the job
+	env     *envelope
+	total   int
+	job     *job.Job
+	pump    *pump
+	started time.Time
+	ended   int // messages that had ended before
+	sent    int // of those, sent
+
+	observer Observer // nil unless messages carry notes
+
+	// Guarded by pump.mu.
+	queued bool   // in pump.ready
+	ticket uint64 // its turn among those with the same priority
 
 	mu     sync.Mutex // guards what follows
+	known  deadView   // tokens that need not be tried
 	prog   *progress
-	later  []uint64 // messages to leave for the next round, a bit each
-	pos    int      // where to look for the next message
-	dead   []deadToken
-	called bool // off, by whoever asked for it
-	dirty  bool // prog or dead have changed since the last checkpoint
-	batch  batchTally
+	later  []uint64      // messages to leave for the next round, a bit each
+	out    []uint64      // messages in flights, a bit each
+	flying int           // how many those are
+	pos    int           // where to look for the next message
+	dead   []deadToken   // not yet on record
+	called bool          // off, by whoever asked for it
+	lost   bool          // the job is not ours any more
+	halted bool          // nothing more is sent
+	ending bool          // with the finisher
+	dirty  bool          // prog or dead have changed since the last checkpoint
 	after  time.Duration // the longest wait that a message was told
+	slow   bool          // a message failed for a reason that takes longer to pass
+	over   chan struct{} // closed when this process has let go of the job; nil if nobody waits for it
+	gone   bool          // that has happened
 
 	saving sync.Mutex // held while a checkpoint is written, before mu
 }
 
 func newDelivery(env *envelope, prog *progress) *delivery {
+	words := len(prog.ended)
+	bits := make([]uint64, 2*words)
 	return &delivery{
 		env:   env,
-		total: env.total(),
+		total: prog.total,
 		prog:  prog,
-		later: make([]uint64, len(prog.ended)),
-		halt:  make(chan struct{}),
-		over:  make(chan struct{}),
+		ended: prog.counts.final(),
+		sent:  prog.counts.byState[sent],
+		later: bits[:words:words],
+		out:   bits[words:],
 	}
 }
 
-// stop ends the delivery early; what is left stays in the queue.
-func (d *delivery) stop() { d.once.Do(func() { close(d.halt) }) }
-
 // cancel ends the delivery early; what is left is not sent at all.
-func (d *delivery) cancel() {
-	d.mu.Lock()
-	d.called = true
-	d.mu.Unlock()
-	d.stop()
-}
+func (d *delivery) cancel() { d.pump.halt(d, func() { d.called = true }) }
 
-func (d *delivery) isCancelled() bool {
+// whenOver returns a channel that is closed when this process has let go of the
+// job.
+func (d *delivery) whenOver() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.called
+	if d.over == nil {
+		d.over = make(chan struct{})
+		if d.gone {
+			close(d.over)
+		}
+	}
+	return d.over
 }
 
-// next returns up to limit messages that are to be sent now, with the number
-// of each. Those that are too old end here.
-func (d *delivery) next(limit int, now time.Time) ([]Message, []int) {
+// letGo is called when this process has let go of the job.
+func (d *delivery) letGo() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var msgs []Message
-	var numbers []int
+	d.gone = true
+	if d.over != nil {
+		close(d.over)
+	}
+}
+
+func (d *delivery) isLost() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
+}
+
+// roundOver reports whether nothing of the delivery is under way or to be sent in
+// this round. d.mu is held.
+func (d *delivery) roundOver() bool {
+	return d.flying == 0 && (d.halted || d.pos >= d.total)
+}
+
+// fill adds up to limit messages to a flight that are to be sent now. Those that
+// are too old, or go to tokens that are known to be dead, end here. d.mu is held.
+func (d *delivery) fill(f *flight, limit int, now time.Time) {
 	start := 0 // number of the part's first message
 	for i := range d.env.parts {
 		p := &d.env.parts[i]
+		if d.pos >= start+len(p.tokens) {
+			start += len(p.tokens)
+			continue
+		}
 		old := !now.Before(p.expires)
 		for j := max(0, d.pos-start); j < len(p.tokens); j++ {
 			n := start + j
-			if d.prog.done(n) || d.later[n/64]&(1<<(n%64)) != 0 {
+			if !d.waits(n) {
 				continue
 			}
 			if old {
-				d.end(n, expired, d.expiredReason())
+				d.end(n, expired, d.expiredReason(), 0)
 				continue
 			}
-			if len(msgs) == limit {
+			if reason := d.known.reason(p.tokens[j]); reason != "" {
+				d.end(n, unregistered, reason, 0)
+				continue
+			}
+			if limit == 0 {
 				d.pos = n
-				return msgs, numbers
+				return
 			}
-			if msgs == nil {
-				room := min(limit, d.total-n)
-				msgs, numbers = make([]Message, 0, room), make([]int, 0, room)
-			}
-			msgs = append(msgs, Message{Token: p.tokens[j], ID: d.env.base.at(p.first + uint32(j)), Rendered: &p.rendered})
-			numbers = append(numbers, n)
+			limit--
+			d.out[n/64] |= 1 << (n % 64)
+			d.flying++
+			f.msgs = append(f.msgs, Message{Token: p.tokens[j], ID: d.env.base.at(p.first + uint32(j)), Rendered: &p.rendered})
+			f.of = append(f.of, origin{d, int32(n)})
 		}
 		start += len(p.tokens)
 	}
 	d.pos = d.total
-	return msgs, numbers
+}
+
+// waits reports whether message n is to be sent in this round and is not under
+// way. d.mu is held.
+func (d *delivery) waits(n int) bool {
+	return (d.prog.ended[n/64]|d.later[n/64]|d.out[n/64])&(1<<(n%64)) == 0
+}
+
+// idle reports whether message n has not ended and is not under way. d.mu is held.
+func (d *delivery) idle(n int) bool {
+	return (d.prog.ended[n/64]|d.out[n/64])&(1<<(n%64)) == 0
+}
+
+// expire ends the messages that are too old and not under way. If one of them was
+// never sent, it is because of the reason. d.mu is held.
+func (d *delivery) expire(now time.Time, reason string) {
+	if d.prog.last == "" {
+		d.prog.last = reason
+	}
+	first := d.total // that still waits
+	start := 0
+	for i := range d.env.parts {
+		p := &d.env.parts[i]
+		old := !now.Before(p.expires)
+		for n := start; n < start+len(p.tokens); n++ {
+			switch {
+			case old && d.idle(n):
+				d.end(n, expired, d.expiredReason(), 0)
+			case d.waits(n):
+				first = min(first, n)
+			}
+		}
+		start += len(p.tokens)
+	}
+	d.pos = first
+}
+
+// landed notes that message n is not under way any more. It is false if it was
+// not: a sender that answers twice is heard once. d.mu is held.
+func (d *delivery) landed(n int) bool {
+	if d.out[n/64]&(1<<(n%64)) == 0 {
+		return false
+	}
+	d.out[n/64] &^= 1 << (n % 64)
+	d.flying--
+	return true
 }
 
 // expiredReason is why a message that is too old was not sent before.
@@ -114,69 +195,42 @@ func (d *delivery) expiredReason() string {
 }
 
 // end notes a final state. d.mu is held.
-func (d *delivery) end(n int, s state, reason string) {
+func (d *delivery) end(n int, s state, reason string, took time.Duration) {
 	if d.prog.end(n, s, reason) {
 		d.dirty = true
+		if d.observer != nil {
+			d.observe(n, s, reason, took)
+		}
 	}
 }
 
-// settle notes what became of message n with the given token.
+// settle notes what became of message n with the given token. d.mu is held.
 func (d *delivery) settle(n int, token string, r Result) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	if !d.landed(n) {
+		return
+	}
 	switch r.Outcome {
 	case Sent:
-		d.end(n, sent, "")
-		d.batch.final++
+		d.end(n, sent, "", r.Took)
 	case Unregistered:
-		d.end(n, unregistered, r.Reason)
-		if !isAudience(token) {
-			d.dead = append(d.dead, deadToken{app: d.env.app, platform: d.env.platform, token: token, reason: r.Reason, since: r.Since})
-		}
-		d.batch.final++
+		d.bury(n, token, r)
 	case Rejected:
-		d.end(n, rejected, r.Reason)
-		d.batch.final++
-	case Down, Refused:
-		if d.batch.hold.Outcome != Refused {
-			d.batch.hold = r
-		}
-		d.prog.last = r.Reason
-		d.pos = min(d.pos, n) // again in this round, when there is a way
+		d.end(n, rejected, r.Reason, r.Took)
 	default:
 		d.later[n/64] |= 1 << (n % 64)
 		d.after = max(d.after, r.After)
+		d.slow = d.slow || isSlow(r)
 		if r.Reason != "" {
 			d.prog.last = r.Reason
 		}
-		d.batch.retry++
-		d.batch.last = r
 	}
 }
 
-// takeBatch returns what the batch that has ended says about its provider.
-func (d *delivery) takeBatch() batchTally {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	b := d.batch
-	d.batch = batchTally{}
-	return b
-}
-
-// left returns how many messages have not ended.
-func (d *delivery) left() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.prog.left()
-}
-
-// abandon ends what is left as cancelled.
+// abandon ends what is left as cancelled. d.mu is held.
 func (d *delivery) abandon() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for n := range d.total {
 		if !d.prog.done(n) {
-			d.end(n, cancelled, "")
+			d.end(n, cancelled, "", 0)
 		}
 	}
 }
@@ -193,11 +247,11 @@ func (d *delivery) counts() tally {
 // checkpoint makes what has ended durable: first the dead tokens, then that
 // their messages have ended, so that a crash in between reports a token twice
 // and never not at all.
-func (d *delivery) checkpoint(ctx context.Context, j *job.Job, rec *recorder) error {
+func (d *delivery) checkpoint(ctx context.Context, rec *recorder) error {
 	d.saving.Lock()
 	defer d.saving.Unlock()
 	d.mu.Lock()
-	if !d.dirty {
+	if !d.dirty || d.ending {
 		d.mu.Unlock()
 		return nil
 	}
@@ -205,7 +259,7 @@ func (d *delivery) checkpoint(ctx context.Context, j *job.Job, rec *recorder) er
 	d.dirty = false
 	d.mu.Unlock()
 
-	err := d.store(ctx, j, rec, dead, state)
+	err := d.store(ctx, rec, dead, state)
 	if err != nil {
 		d.mu.Lock()
 		d.dirty = true
@@ -214,40 +268,25 @@ func (d *delivery) checkpoint(ctx context.Context, j *job.Job, rec *recorder) er
 	return err
 }
 
+// hasNews reports whether there is something for a checkpoint.
+func (d *delivery) hasNews() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dirty && !d.ending
+}
+
 // store writes a checkpoint. d.saving is held.
-func (d *delivery) store(ctx context.Context, j *job.Job, rec *recorder, dead []deadToken, state []byte) error {
+func (d *delivery) store(ctx context.Context, rec *recorder, dead []deadToken, state []byte) error {
 	if len(dead) > 0 {
-		if err := rec.write(ctx, dead, nil); err != nil {
+		if err := rec.write(ctx, dead); err != nil {
 			return err
 		}
 		d.mu.Lock()
 		d.dead = slices.Delete(d.dead, 0, len(dead)) // only added to in the meantime
 		d.mu.Unlock()
 	}
-	if err := j.SaveProgress(ctx, state); err != nil {
+	if err := d.job.SaveProgress(ctx, state); err != nil {
 		return fmt.Errorf("save progress: %w", err)
 	}
 	return nil
-}
-
-// nextRound begins another round, and returns how long to wait before it.
-func (d *delivery) nextRound(minimum, maximum time.Duration) time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	wait := max(backoff(minimum, maximum, d.prog.round), d.after)
-	d.prog.round++
-	d.dirty = true
-	return wait
-}
-
-// finish records the end. Afterwards the job may go.
-func (d *delivery) finish(ctx context.Context, j *job.Job, rec *recorder) error {
-	d.saving.Lock()
-	defer d.saving.Unlock()
-	d.mu.Lock()
-	dead := d.dead
-	result := &outcome{jobID: j.ID, app: d.env.app, created: d.env.created, total: d.total, counts: d.prog.counts}
-	d.dirty = false // no checkpoint comes after the end
-	d.mu.Unlock()
-	return rec.write(ctx, dead, result)
 }

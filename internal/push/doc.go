@@ -11,7 +11,7 @@
 //	gw, err := push.New(cfg.Push, push.Deps{
 //		DB:        db,
 //		Queue:     queue,
-//		Providers: map[push.Platform]push.Provider{push.APNS: apns.NewProvider()},
+//		Providers: map[push.Platform]push.Provider{push.APNS: apns.NewProvider(apns.Options{})},
 //		Logger:    logger,
 //	})
 //	if err != nil {
@@ -30,6 +30,15 @@
 // notification in it is on disk. Each is then delivered, or ends in a state
 // that can be asked for. After a crash only what was under way is sent again,
 // with the same message id, which follows from the request and the place in it.
+//
+// A lane that cannot deliver is held up, with everything in it kept: its provider
+// is away (down), does not accept the app's credentials (refused), or calls one
+// token after the other wrong, so that it must be the app's topic or environment
+// (suspect). Degraded and the metrics tell. Reload goes over to another
+// configuration while everything runs, and tries repaired credentials at once.
+//
+// Dead tokens are on a list (GET /v1/feedback), are posted to the app's webhook,
+// and are not sent to again for a while.
 //
 // What the package does not do: it speaks no provider's protocol (see apns),
 // and none of Gaurun's (see gaurun); it opens no listener and no database; it

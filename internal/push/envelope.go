@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+	"unsafe"
 )
 
 // MessageID identifies one message through all of its attempts: a UUID that
@@ -62,6 +64,7 @@ type part struct {
 	first    uint32 // place of the first token's message in the request
 	expires  time.Time
 	rendered Rendered
+	note     string // for the observer
 	tokens   []string
 }
 
@@ -75,20 +78,31 @@ func (e *envelope) total() int {
 }
 
 // envelopeVersion is the first byte of every envelope. Later versions must
-// read this one for as long as a queue may hold it.
-const envelopeVersion = 1
+// read this one for as long as a queue may hold it. (Version 1 was never released.)
+const envelopeVersion = 2
 
-// encode returns the envelope as it is stored.
+// encode returns the envelope as it is stored. It is small, because every byte is
+// written to disk at least twice: a header that is that of the part before is not
+// repeated, and tokens of hexadecimal digits, as Apple's are, take half their
+// length.
 func (e *envelope) encode() []byte {
-	size := 64
+	size, tokens, headers, digits := 64, 0, 0, 0
 	for i := range e.parts {
 		p := &e.parts[i]
-		size += 64 + len(p.rendered.Payload)
-		for _, h := range p.rendered.Header {
-			size += len(h.Name) + len(h.Value) + 4
+		size += 24 + len(p.rendered.Payload) + len(p.note)
+		if !e.sameHeader(i) {
+			headers += len(p.rendered.Header)
+			for _, h := range p.rendered.Header {
+				size += len(h.Name) + len(h.Value) + 4
+			}
 		}
+		tokens += len(p.tokens)
 		for _, t := range p.tokens {
-			size += len(t) + 2
+			size += len(t) + 3
+			if isHex(t) {
+				size -= len(t) / 2
+				digits += len(t)
+			}
 		}
 	}
 	b := make([]byte, 0, size)
@@ -98,29 +112,81 @@ func (e *envelope) encode() []byte {
 	b = appendString(b, string(e.platform))
 	b = binary.AppendVarint(b, e.created.UnixMicro())
 	b = binary.AppendVarint(b, e.due.UnixMicro())
-	b = binary.AppendUvarint(b, uint64(len(e.parts)))
+	for _, n := range []int{len(e.parts), headers, tokens, digits} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
 	for i := range e.parts {
-		p := &e.parts[i]
-		b = binary.AppendUvarint(b, uint64(p.first))
-		b = binary.AppendVarint(b, p.expires.Unix())
-		b = binary.AppendUvarint(b, uint64(len(p.rendered.Header)))
-		for _, h := range p.rendered.Header {
-			b = appendString(b, h.Name)
-			b = appendString(b, h.Value)
-		}
-		b = binary.AppendUvarint(b, uint64(len(p.rendered.Payload)))
-		b = append(b, p.rendered.Payload...)
-		b = binary.AppendUvarint(b, uint64(len(p.tokens)))
-		for _, t := range p.tokens {
-			b = appendString(b, t)
-		}
+		b = e.appendPart(b, i)
 	}
 	return b
 }
 
-// decodeEnvelope reads what encode wrote. Nothing in the result refers to raw.
+func (e *envelope) appendPart(b []byte, i int) []byte {
+	p := &e.parts[i]
+	b = binary.AppendUvarint(b, uint64(p.first))
+	b = binary.AppendVarint(b, p.expires.Unix())
+	if e.sameHeader(i) {
+		b = append(b, 0)
+	} else {
+		b = binary.AppendUvarint(b, uint64(len(p.rendered.Header))+1)
+		for _, h := range p.rendered.Header {
+			b = appendString(b, h.Name)
+			b = appendString(b, h.Value)
+		}
+	}
+	b = appendString(b, p.note)
+	b = binary.AppendUvarint(b, uint64(len(p.rendered.Payload)))
+	b = append(b, p.rendered.Payload...)
+	b = binary.AppendUvarint(b, uint64(len(p.tokens)))
+	for _, t := range p.tokens {
+		b = appendToken(b, t)
+	}
+	return b
+}
+
+// sameHeader reports whether a part has the header of the part before.
+func (e *envelope) sameHeader(i int) bool {
+	return i > 0 && slices.Equal(e.parts[i].rendered.Header, e.parts[i-1].rendered.Header)
+}
+
+// isHex reports whether s is made of pairs of hexadecimal digits in lower case.
+func isHex(s string) bool {
+	if s == "" || len(s)%2 != 0 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// appendToken appends a token: its length and a bit that says how it is stored,
+// and then the token or, of hexadecimal digits, their value.
+func appendToken(b []byte, t string) []byte {
+	if !isHex(t) {
+		b = binary.AppendUvarint(b, uint64(len(t))<<1)
+		return append(b, t...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t)/2)<<1|1)
+	for i := 0; i < len(t); i += 2 {
+		b = append(b, hexValue(t[i])<<4|hexValue(t[i+1]))
+	}
+	return b
+}
+
+func hexValue(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c - 'a' + 10
+}
+
+// decodeEnvelope reads what encode wrote. The result refers to raw, which must not
+// change from here on.
 func decodeEnvelope(raw []byte) (*envelope, error) {
-	r := reader{rest: string(raw)}
+	r := reader{rest: unsafe.String(unsafe.SliceData(raw), len(raw))}
 	if v := r.bytes(1); v != string(rune(envelopeVersion)) {
 		return nil, fmt.Errorf("envelope version %x is not known", v)
 	}
@@ -130,25 +196,80 @@ func decodeEnvelope(raw []byte) (*envelope, error) {
 	e.platform = Platform(r.string())
 	e.created = time.UnixMicro(r.varint()).UTC()
 	e.due = time.UnixMicro(r.varint()).UTC()
-	e.parts = make([]part, r.count(5))
+	e.parts = make([]part, r.count(6))
+	// All of one kind in one piece of memory.
+	m := envelopeMemory{headers: make([]Header, 0, r.count(2)), tokens: make([]string, 0, r.count(1))}
+	m.digits = make([]byte, 0, r.half())
 	for i := range e.parts {
 		p := &e.parts[i]
 		p.first = uint32(r.uvarint())
 		p.expires = time.Unix(r.varint(), 0).UTC()
-		p.rendered.Header = make([]Header, r.count(2))
-		for j := range p.rendered.Header {
-			p.rendered.Header[j] = Header{Name: r.string(), Value: r.string()}
+		switch n := r.count(1); {
+		case n > 0:
+			p.rendered.Header = m.header(&r, n-1)
+		case i > 0:
+			p.rendered.Header = e.parts[i-1].rendered.Header
+		default:
+			r.fail()
 		}
-		p.rendered.Payload = []byte(r.string())
-		p.tokens = make([]string, r.count(1))
-		for j := range p.tokens {
-			p.tokens[j] = r.string()
-		}
+		p.note = r.string()
+		payload := r.string()
+		p.rendered.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload))[:len(payload):len(payload)]
+		p.tokens = m.list(&r, r.count(1))
 	}
-	if r.broken || r.rest != "" {
+	if r.broken || r.rest != "" || len(m.headers) != cap(m.headers) || len(m.tokens) != cap(m.tokens) || len(m.digits) != cap(m.digits) {
 		return nil, errors.New("envelope is damaged")
 	}
 	return e, nil
+}
+
+// envelopeMemory is where decodeEnvelope puts what it reads.
+type envelopeMemory struct {
+	headers []Header
+	tokens  []string
+	digits  []byte // of all tokens that were stored as their value
+}
+
+func (m *envelopeMemory) header(r *reader, n int) []Header {
+	if n > cap(m.headers)-len(m.headers) {
+		r.fail()
+		return nil
+	}
+	first := len(m.headers)
+	for range n {
+		m.headers = append(m.headers, Header{Name: r.string(), Value: r.string()})
+	}
+	return m.headers[first:len(m.headers):len(m.headers)]
+}
+
+func (m *envelopeMemory) list(r *reader, n int) []string {
+	if n > cap(m.tokens)-len(m.tokens) {
+		r.fail()
+		return nil
+	}
+	first := len(m.tokens)
+	for range n {
+		m.tokens = append(m.tokens, m.token(r))
+	}
+	return m.tokens[first:len(m.tokens):len(m.tokens)]
+}
+
+func (m *envelopeMemory) token(r *reader) string {
+	length := r.uvarint()
+	s := r.bytes(length >> 1)
+	if length&1 == 0 || r.broken {
+		return s
+	}
+	if 2*len(s) > cap(m.digits)-len(m.digits) {
+		r.fail()
+		return ""
+	}
+	const hex = "0123456789abcdef"
+	first := len(m.digits)
+	for i := range len(s) {
+		m.digits = append(m.digits, hex[s[i]>>4], hex[s[i]&15])
+	}
+	return unsafe.String(unsafe.SliceData(m.digits[first:]), 2*len(s)) // of memory that is not written again
 }
 
 func appendString(b []byte, s string) []byte {
@@ -161,6 +282,19 @@ func appendString(b []byte, s string) []byte {
 type reader struct {
 	rest   string
 	broken bool
+}
+
+// fail makes the reader broken.
+func (r *reader) fail() { r.broken, r.rest = true, "" }
+
+// half reads a length of what takes half as many bytes.
+func (r *reader) half() int {
+	n := r.uvarint()
+	if n > 2*uint64(len(r.rest)) {
+		r.fail()
+		return 0
+	}
+	return int(n)
 }
 
 func (r *reader) bytes(n uint64) string {

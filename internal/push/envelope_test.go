@@ -22,6 +22,7 @@ func anEnvelope() *envelope {
 				tokens:   []string{strings.Repeat("ab", 32), strings.Repeat("cd", 32)},
 			},
 			{first: 2, expires: created.Truncate(time.Second), rendered: Rendered{Header: []Header{}, Payload: []byte("x")}, tokens: []string{"00"}},
+			{first: 3, expires: created.Truncate(time.Second), rendered: Rendered{Header: []Header{}, Payload: []byte("y")}, tokens: []string{"AB", "odd", `{"endpoint":"https://push.example/é"}`, "", "0f"}},
 		},
 	}
 }
@@ -38,7 +39,7 @@ func TestEnvelopeReturnsWhatWentIn(t *testing.T) {
 	if diff := cmp.Diff(want, got, compareEnvelopes); diff != "" {
 		t.Errorf("envelope (-want +got):\n%s", diff)
 	}
-	if got.total() != 3 {
+	if got.total() != 8 {
 		t.Errorf("total %d", got.total())
 	}
 }

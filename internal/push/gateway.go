@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,46 +53,50 @@ type Deps struct {
 	Registerer prometheus.Registerer
 	// Now is the clock that expiry and retention go by; nil means time.Now.
 	Now func() time.Time
+	// Observer is told what becomes of notifications with a note; nil means nobody.
+	Observer Observer
 }
 
 // Gateway accepts notifications and delivers them.
 type Gateway struct {
-	cfg      Config
-	db       *sqldb.DB
-	queue    *job.Queue
-	logger   *slog.Logger
-	now      func() time.Time
-	metrics  *metrics
-	guard    guard
-	apps     []*app
-	lanes    []*lane
-	backlog  *backlog
-	active   *active
-	recorder *recorder
-	results  results
-	started  chan struct{} // closed when Run knows the backlog
+	db        *sqldb.DB
+	queue     *job.Queue
+	providers map[Platform]Provider
+	logger    *slog.Logger
+	now       func() time.Time
+	metrics   *metrics
+	backlog   *backlog
+	reserve   *reserve
+	active    *active
+	dead      *deadTokens
+	observer  Observer // may be nil
+	recorder  *recorder
+	results   results
+	started   chan struct{} // closed when Run knows the backlog
+
+	settings  atomic.Pointer[settings]
+	reloading sync.Mutex     // held by who replaces the settings
+	bounds    map[string]int // of SetMaxInFlight, by app; guarded by reloading
+	running   bool           // Run takes changes; guarded by reloading
+	changes   chan changes   // from Reload to Run
+	ended     chan struct{}  // closed when Run takes no more changes
+	endOnce   sync.Once      // of closing ended
+}
+
+// settings are the configuration and what follows from it. They are replaced as
+// a whole, and never changed.
+type settings struct {
+	cfg   Config
+	guard guard
+	apps  []*app
+	lanes []*lane
 }
 
 // app is an app of the configuration.
 type app struct {
-	name  string
-	lanes map[Platform]*lane
-}
-
-// lane is one app at one provider. Every lane has its own jobs, workers and
-// breaker, so that none waits for another.
-type lane struct {
-	app      string
-	platform Platform
-	kind     string // of its jobs
-	sender   Sender
-	breaker  *breaker
-	metrics  *laneMetrics
-
-	maxInFlight int64
-	inFlight    atomic.Int64 // messages that the sender has
-	sent        atomic.Int64
-	failed      atomic.Int64 // ended without being sent
+	name    string
+	lanes   map[Platform]*lane
+	webhook WebhookConfig
 }
 
 // kindPrefix begins the kinds of the gateway's jobs: "push.deliver.market.apns".
@@ -108,59 +113,52 @@ func New(cfg Config, d Deps) (*Gateway, error) {
 		d.Now = time.Now
 	}
 	g := &Gateway{
-		cfg:      cfg,
-		db:       d.DB,
-		queue:    d.Queue,
-		logger:   d.Logger,
-		now:      d.Now,
-		guard:    newGuard(cfg),
-		backlog:  newBacklog(cfg.MaxBacklog),
-		active:   newActive(),
-		recorder: newRecorder(d.Queue, d.Now),
-		results:  results{d.DB},
-		started:  make(chan struct{}),
+		db:        d.DB,
+		queue:     d.Queue,
+		providers: d.Providers,
+		logger:    d.Logger,
+		now:       d.Now,
+		backlog:   newBacklog(cfg.MaxBacklog),
+		reserve:   newReserve(d.DB),
+		active:    newActive(),
+		dead:      newDeadTokens(d.Now, cfg.DeadTokenCache),
+		observer:  d.Observer,
+		recorder:  newRecorder(d.Queue, d.Now),
+		results:   results{d.DB},
+		started:   make(chan struct{}),
+		changes:   make(chan changes),
+		ended:     make(chan struct{}),
+		bounds:    make(map[string]int),
 	}
-	g.metrics = newMetrics(d.Registerer, func() float64 { return float64(g.backlog.count()) })
-	for _, ac := range cfg.Apps {
-		a := &app{name: ac.Name, lanes: make(map[Platform]*lane)}
-		g.apps = append(g.apps, a)
-		for platform, provider := range d.Providers {
-			sender, err := provider.Open(ac, d.Logger)
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("open app %s: %w", ac.Name, err), g.closeSenders())
-			}
-			if sender == nil {
-				continue
-			}
-			l := &lane{
-				app: ac.Name, platform: platform, kind: kindPrefix + ac.Name + "." + string(platform),
-				sender:  sender,
-				breaker: newBreaker(cfg.RetryMin, min(cfg.RetryMax, maxPause)),
-				metrics: g.metrics.lane(ac.Name, platform),
-			}
-			l.maxInFlight = ac.maxInFlight(platform)
-			a.lanes[platform] = l
-			g.lanes = append(g.lanes, l)
-		}
+	g.metrics = newMetrics(d.Registerer, g)
+	g.settings.Store(&settings{})
+	p, err := g.plan(cfg)
+	if err != nil {
+		return nil, err
 	}
+	g.apply(p)
 	return g, nil
 }
+
+// current returns the settings that count now.
+func (g *Gateway) current() *settings { return g.settings.Load() }
+
+// config returns the configuration that counts now.
+func (g *Gateway) config() *Config { return &g.settings.Load().cfg }
 
 // maxPause bounds how long a lane is held up before it is tried again: one
 // message a minute harms nobody, and shows soon that things are well again.
 const maxPause = time.Minute
 
-func (g *Gateway) closeSenders() error {
-	var errs []error
-	for _, l := range g.lanes {
-		errs = append(errs, l.sender.Close())
+func (g *Gateway) closeSenders() {
+	for _, l := range g.current().lanes {
+		l.sender.Close()
 	}
-	return errors.Join(errs...)
 }
 
 // app returns the app of that name, the first one if it is empty, or nil.
 func (g *Gateway) app(name string) *app {
-	for _, a := range g.apps {
+	for _, a := range g.current().apps {
 		if name == "" || a.name == name {
 			return a
 		}
@@ -175,29 +173,58 @@ type Stats struct {
 	Platforms             map[Platform]PlatformStats
 }
 
-// PlatformStats count notifications that have ended.
-type PlatformStats struct{ Sent, Failed int64 }
+// PlatformStats count the notifications of one provider that have ended, and say
+// how it stands.
+type PlatformStats struct {
+	Sent, Failed int64
+	// Held says why sending is held up: "down", "refused" or "suspect". Empty
+	// while it is not.
+	Held   string
+	Reason string    // the provider's word for it
+	Since  time.Time // when it was held up
+}
 
 // Stats returns the numbers of an app, the first one if it is empty.
 func (g *Gateway) Stats(app string) Stats {
-	st := Stats{Backlog: g.backlog.count(), MaxBacklog: g.backlog.max, Platforms: make(map[Platform]PlatformStats)}
+	st := Stats{Backlog: g.backlog.count(), MaxBacklog: g.backlog.limit(), Platforms: make(map[Platform]PlatformStats)}
 	a := g.app(app)
 	if a == nil {
 		return st
 	}
 	for platform, l := range a.lanes {
 		st.InFlight += l.inFlight.Load()
-		st.MaxInFlight += l.maxInFlight
-		st.Platforms[platform] = PlatformStats{Sent: l.sent.Load(), Failed: l.failed.Load()}
+		st.MaxInFlight += l.maxInFlight()
+		ps := PlatformStats{Sent: l.sent.Load(), Failed: l.failed.Load()}
+		if c, reason, since := l.breaker.state(); c != none {
+			ps.Held, ps.Reason, ps.Since = c.String(), reason, since
+		}
+		st.Platforms[platform] = ps
 	}
 	return st
+}
+
+// Degraded returns an error that names every app and provider that sending is held
+// up for, and why; nil if there is none. The gateway is ready all the same: it
+// takes notifications and keeps them.
+func (g *Gateway) Degraded() error {
+	var lines []string
+	for _, l := range g.current().lanes {
+		if c, reason, since := l.breaker.state(); c != none {
+			lines = append(lines, fmt.Sprintf("app %s at %s: %s (%s) since %s", l.app, l.platform, c, reason, since.UTC().Format(time.RFC3339)))
+		}
+	}
+	if lines == nil {
+		return nil
+	}
+	return errors.New(strings.Join(lines, "; "))
 }
 
 // Run delivers until ctx ends, and takes the rest of Config.StopTimeout to end
 // what is under way; what is not delivered then stays in the queue. It is called
 // once. The queue's Run must outlive it.
 func (g *Gateway) Run(ctx context.Context) error {
-	defer func() { _ = g.closeSenders() }() // idle connections; nothing is lost with them
+	defer g.closeSenders() // idle connections; nothing is lost with them
+	defer g.stopChanges()
 	if err := g.recount(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -208,35 +235,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 	// What supports the deliveries ends after them.
 	support, stopSupport := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSupport()
-	var helpers, workers sync.WaitGroup
+	var helpers sync.WaitGroup
 	helpers.Go(func() { g.recorder.run(support) })
 	helpers.Go(func() { g.active.checkpoints(support, g.recorder, g.logger) })
 	helpers.Go(func() { g.housekeeping(support) })
 	helpers.Go(func() { g.recounts(support) })
+	helpers.Go(func() { g.recalls(support) })
 
-	work, stop := context.WithCancel(ctx)
-	defer stop()
-	errs := make([]error, len(g.lanes))
-	for i, l := range g.lanes {
-		w := g.queue.NewWorker(job.WorkerOptions{
-			Handlers:    map[string]job.Handler{l.kind: g.deliver(l)},
-			Concurrency: g.cfg.Workers,
-			Lease:       lease,
-			SoftStop:    g.cfg.StopTimeout,
-		})
-		workers.Go(func() {
-			if errs[i] = w.Run(work); errs[i] != nil {
-				errs[i] = fmt.Errorf("deliver for app %s at %s: %w", l.app, l.platform, errs[i])
-				stop() // one lane that cannot work is not left out silently
-			}
-		})
-	}
-	<-work.Done()
-	g.active.stop()
-	workers.Wait()
+	err := g.runLanes(ctx)
 	stopSupport()
 	helpers.Wait()
-	return errors.Join(errs...)
+	return err
 }
 
 // lease is how long a job of a process that died waits for another.
@@ -248,8 +257,8 @@ func (g *Gateway) housekeeping(ctx context.Context) {
 	defer t.Stop()
 	for {
 		for {
-			now := g.now()
-			more, err := g.results.forget(ctx, now.Add(-g.cfg.KeepResults), now.Add(-g.cfg.KeepFeedback), now.Add(-keepKeys))
+			now, cfg := g.now(), g.config()
+			more, err := g.results.forget(ctx, now.Add(-cfg.KeepResults), now.Add(-cfg.KeepFeedback), now.Add(-keepKeys))
 			if err != nil && ctx.Err() == nil {
 				g.logger.Warn("old results cannot be deleted", "err", err)
 			}

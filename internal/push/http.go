@@ -42,8 +42,16 @@ func serveMethodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, problem(http.StatusMethodNotAllowed, client.Invalid, "method_not_allowed", ""))
 }
 
+// slowRequest is from when on a request is worth a line in the log although all
+// went well.
+const slowRequest = time.Second
+
 // Instrument wraps a surface of the gateway: it gives every request an id, logs
 // and counts it, and refuses what a browser sends on behalf of another site.
+//
+// A POST that was taken in good time is logged at level debug: there can be tens
+// of thousands in a second, and writing their lines would cost more than taking
+// them. Metrics count them, and their status can be asked for.
 func (g *Gateway) Instrument(next http.Handler) http.Handler {
 	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,9 +72,15 @@ func (g *Gateway) Instrument(next http.Handler) http.Handler {
 		if status == 0 {
 			status = http.StatusOK
 		}
-		g.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
-		g.metrics.duration.WithLabelValues(route).Observe(took.Seconds())
-		g.logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		g.metrics.request(route, status, took)
+		level := slog.LevelInfo
+		if r.Method == http.MethodPost && status < http.StatusMultipleChoices && took < slowRequest {
+			level = slog.LevelDebug
+		}
+		if !g.logger.Enabled(r.Context(), level) {
+			return
+		}
+		g.logger.LogAttrs(r.Context(), level, "request",
 			slog.String("method", r.Method), slog.String("route", route), slog.Int("status", status),
 			slog.Int64("bytes", sw.bytes), slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 			slog.String("request_id", id))
@@ -99,12 +113,12 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // one if it is empty), or whether no token is needed. status is 401 or 403
 // otherwise.
 func (g *Gateway) Admit(r *http.Request, app string) (status int, ok bool) {
-	a, known := g.guard.admit(r)
+	a, known := g.current().guard.admit(r)
 	if !known {
 		return http.StatusUnauthorized, false
 	}
-	if app == "" && len(g.apps) > 0 {
-		app = g.apps[0].name
+	if first := g.app(""); app == "" && first != nil {
+		app = first.name
 	}
 	if !a.allows(app) {
 		return http.StatusForbidden, false
@@ -113,11 +127,11 @@ func (g *Gateway) Admit(r *http.Request, app string) (status int, ok bool) {
 }
 
 // MaxRequestBytes is how large a body may be.
-func (g *Gateway) MaxRequestBytes() int64 { return g.cfg.MaxRequestBytes }
+func (g *Gateway) MaxRequestBytes() int64 { return g.config().MaxRequestBytes }
 
 // admit answers requests without a good token, and returns what the others may.
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) (access, bool) {
-	a, ok := g.guard.admit(r)
+	a, ok := g.current().guard.admit(r)
 	if !ok {
 		writeProblem(w, problem(http.StatusUnauthorized, client.Unauthenticated, "unauthenticated", "send a token of this gateway as Authorization: Bearer"))
 	}
@@ -129,16 +143,16 @@ func (g *Gateway) servePush(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	body, p := readBody(w, r, g.cfg.MaxRequestBytes)
+	read, p := readBody(w, r, g.config().MaxRequestBytes)
 	if p != nil {
 		writeProblem(w, p)
 		return
 	}
-	req, p := decodeBody(body.Bytes())
+	defer read.release()
+	req, p := read.decode()
 	if req.Key = r.Header.Get("Idempotency-Key"); req.Key != "" {
-		req.Fingerprint = sha256.Sum256(body.Bytes())
+		req.Fingerprint = sha256.Sum256(read.body.Bytes())
 	}
-	release(body)
 	if p != nil {
 		writeProblem(w, p)
 		return
@@ -162,7 +176,7 @@ func (g *Gateway) servePush(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusAccepted, client.PushAccepted{ID: accepted.ID, Accepted: accepted.Accepted})
+	writeAccepted(w, accepted)
 }
 
 // authorize settles which app the request is for, and whether it may be.
@@ -170,8 +184,8 @@ func (g *Gateway) authorize(a access, req *Request) *client.Problem {
 	if req.App == "" && !a.all && len(a.apps) == 1 {
 		req.App = a.apps[0]
 	}
-	if req.App == "" && len(g.apps) > 0 {
-		req.App = g.apps[0].name
+	if first := g.app(""); req.App == "" && first != nil {
+		req.App = first.name
 	}
 	if !a.allows(req.App) {
 		return problem(http.StatusForbidden, client.Forbidden, "forbidden", "the token is not for this app")
@@ -259,6 +273,13 @@ func (g *Gateway) serveFeedback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
+	if name := q.Get("app"); name != "" {
+		if !a.allows(name) || g.app(name) == nil {
+			writeProblem(w, problem(http.StatusNotFound, client.NotFound, "not_found", "no such app"))
+			return
+		}
+		a = access{apps: []string{name}}
+	}
 	after, ok := decodeCursor(q.Get("cursor"))
 	if !ok {
 		writeProblem(w, problem(http.StatusBadRequest, client.Invalid, "invalid_cursor", "the cursor is not from this list"))

@@ -28,6 +28,9 @@ type Request struct {
 	// none. Fingerprint tells requests with the same key apart, which is an error.
 	Key         string
 	Fingerprint [sha256.Size]byte
+	// Notes are kept with the notifications, by index, for Deps.Observer. They are
+	// not sent. Empty means none.
+	Notes []string
 
 	single bool // the body was a notification and not a list
 }
@@ -99,10 +102,15 @@ func (g *Gateway) Accept(ctx context.Context, req Request) (Accepted, error) {
 	if len(req.Key) > maxKeyBytes {
 		return Accepted{}, &InvalidError{Fields: []FieldError{{Pointer: "header/Idempotency-Key", Message: fmt.Sprintf("must have at most %d bytes", maxKeyBytes)}}}
 	}
-	b := batch{app: app, now: g.now().UTC(), giveUp: g.cfg.GiveUpAfter, base: newBase()}
+	b := batch{app: app, now: g.now().UTC(), giveUp: g.config().GiveUpAfter, base: newBase(), more: len(req.Notifications)}
 	var faults []FieldError
 	for i := range req.Notifications {
-		errs := b.add(&req.Notifications[i])
+		note := ""
+		if i < len(req.Notes) {
+			note = req.Notes[i]
+		}
+		errs := b.add(&req.Notifications[i], note)
+		b.more--
 		switch {
 		case len(errs) == 0:
 		case req.Partial:
@@ -145,25 +153,27 @@ func (g *Gateway) enqueue(ctx context.Context, b *batch, key requestKey) (Accept
 	case <-ctx.Done():
 		return Accepted{}, errNotRunning
 	}
+	if err := g.reserve.check(); err != nil {
+		return Accepted{}, err
+	}
 	n := int64(b.place)
 	if !g.backlog.add(n) {
-		return Accepted{}, &BusyError{RetryAfter: busyRetryAfter}
+		return Accepted{}, &BusyError{RetryAfter: g.backlog.retryAfter(n)}
 	}
 	jobs := b.jobs()
 	if key.hash != "" {
 		out, repeated, err := g.enqueueOnce(ctx, key, int(n), jobs)
 		if err != nil || repeated {
-			g.backlog.sub(n)
+			g.backlog.undo(n)
+		} else {
+			g.metrics.accepted(b.app.name, int(n))
 		}
 		return out, err
 	}
 	ids, err := g.queue.Enqueue(ctx, jobs...)
 	if err != nil {
-		g.backlog.sub(n)
+		g.backlog.undo(n)
 		return Accepted{}, fmt.Errorf("accept %d notifications: %w", n, err)
-	}
-	for i := range jobs {
-		g.backlog.saw(len(jobs[i].Payload), b.parcels[i].env.total())
 	}
 	g.metrics.accepted(b.app.name, int(n))
 	return Accepted{ID: encodeID(ids), Accepted: int(n)}, nil
@@ -181,6 +191,7 @@ type batch struct {
 	giveUp   time.Duration
 	base     MessageID
 	place    uint32 // messages so far
+	more     int    // notifications to come, with the one that is being added
 	groups   []group
 	parcels  []parcel
 	rejected []Rejection
@@ -193,8 +204,9 @@ type parcel struct {
 	bytes int
 }
 
-// add checks a notification, renders it and puts it into its group.
-func (b *batch) add(n *Notification) []FieldError {
+// add checks a notification, renders it and puts it into its group, with its
+// note.
+func (b *batch) add(n *Notification, note string) []FieldError {
 	errs := b.check(n)
 	lane := b.app.lanes[n.Platform]
 	if lane == nil || errs != nil {
@@ -224,8 +236,8 @@ func (b *batch) add(n *Notification) []FieldError {
 	expires := at.Add(ttl + time.Second - time.Nanosecond).Truncate(time.Second)
 	for tokens := addressees(n); len(tokens) > 0; {
 		p := b.parcel(k, at)
-		fit := p.take(&rendered, tokens)
-		p.env.parts = append(p.env.parts, part{first: b.place, expires: expires, rendered: rendered, tokens: tokens[:fit]})
+		fit := p.take(&rendered, note, tokens)
+		p.env.parts = append(p.env.parts, part{first: b.place, expires: expires, rendered: rendered, note: note, tokens: tokens[:fit]})
 		b.place += uint32(fit)
 		tokens = tokens[fit:]
 	}
@@ -256,15 +268,18 @@ func (b *batch) parcel(k group, due time.Time) *parcel {
 	}
 	b.parcels = append(b.parcels, parcel{
 		group: k,
-		env:   &envelope{base: b.base, app: b.app.name, platform: k.platform, created: b.now, due: due},
+		env: &envelope{
+			base: b.base, app: b.app.name, platform: k.platform, created: b.now, due: due,
+			parts: make([]part, 0, min(b.more, maxGuess)),
+		},
 	})
 	return &b.parcels[len(b.parcels)-1]
 }
 
 // take makes room for a part and returns how many of its tokens fit, at least
 // one.
-func (p *parcel) take(rendered *Rendered, tokens []string) int {
-	p.bytes += len(rendered.Payload)
+func (p *parcel) take(rendered *Rendered, note string, tokens []string) int {
+	p.bytes += len(rendered.Payload) + len(note)
 	for _, h := range rendered.Header {
 		p.bytes += len(h.Name) + len(h.Value)
 	}

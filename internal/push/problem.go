@@ -48,11 +48,27 @@ func writeAs(w http.ResponseWriter, contentType string, status int, v any) {
 	if err != nil { // what is answered here always encodes
 		panic(err)
 	}
+	writeBody(w, contentType, status, body)
+}
+
+func writeBody(w http.ResponseWriter, contentType string, status int, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client may be gone
+}
+
+// Values of header fields that every answer has. They are only read.
+var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
+
+// writeAccepted answers with a client.PushAccepted: by hand, because it is nearly
+// every answer. The id needs no escaping.
+func writeAccepted(w http.ResponseWriter, a Accepted) {
+	b := make([]byte, 0, len(a.ID)+40)
+	b = append(append(append(b, `{"id":"`...), a.ID...), `","accepted":`...)
+	b = append(strconv.AppendInt(b, int64(a.Accepted), 10), '}')
+	writeBody(w, "application/json", http.StatusAccepted, b)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/furima/furima/internal/sqldb"
 )
 
-// record is what a delivery has to say: tokens that died, and how it ended if it
-// has.
+// record is what deliveries have to say: tokens that died, and how those of them
+// ended that have.
 type record struct {
-	dead   []deadToken
-	result *outcome // nil while it goes on
-	done   chan error
+	dead    []deadToken
+	results []*outcome
+	done    chan error
 }
 
 // deadToken is a token that its provider has declared dead.
@@ -56,8 +56,8 @@ func newRecorder(queue *job.Queue, now func() time.Time) *recorder {
 }
 
 // write returns when the record is durable. It is an error once run has ended.
-func (r *recorder) write(ctx context.Context, dead []deadToken, result *outcome) error {
-	rec := record{dead: dead, result: result, done: make(chan error, 1)}
+func (r *recorder) write(ctx context.Context, dead []deadToken, results ...*outcome) error {
+	rec := record{dead: dead, results: results, done: make(chan error, 1)}
 	select {
 	case r.in <- rec:
 	case <-r.end:
@@ -125,12 +125,12 @@ const resultColumns = "job_id, app, created_at, finished_at, total, sent, unregi
 func (r *recorder) insertResults(ctx context.Context, tx *sqldb.Tx, group []record, now time.Time) error {
 	var final, provisional []*outcome
 	for _, rec := range group {
-		switch o := rec.result; {
-		case o == nil:
-		case o.unlessEnded:
-			provisional = append(provisional, o)
-		default:
-			final = append(final, o)
+		for _, o := range rec.results {
+			if o.unlessEnded {
+				provisional = append(provisional, o)
+			} else {
+				final = append(final, o)
+			}
 		}
 	}
 	d := tx.Dialect()
@@ -142,28 +142,46 @@ func (r *recorder) insertResults(ctx context.Context, tx *sqldb.Tx, group []reco
 }
 
 func insertOutcomes(ctx context.Context, tx *sqldb.Tx, outcomes []*outcome, upsert string, now time.Time) error {
-	if len(outcomes) == 0 {
-		return nil
-	}
 	const columns = 11
-	args := make([]any, 0, len(outcomes)*columns)
-	for _, o := range outcomes {
-		reasons := []byte("{}")
-		if len(o.counts.reasons) > 0 {
-			var err error
-			if reasons, err = json.Marshal(o.counts.reasons); err != nil {
-				return fmt.Errorf("encode reasons: %w", err)
+	args := make([]any, 0, min(len(outcomes), resultRows[0])*columns)
+	finished := any(sqldb.Micros(now))
+	for len(outcomes) > 0 {
+		n := rowsAtOnce(len(outcomes))
+		args = args[:0]
+		for _, o := range outcomes[:n] {
+			reasons := "{}"
+			if len(o.counts.reasons) > 0 {
+				raw, err := json.Marshal(o.counts.reasons)
+				if err != nil {
+					return fmt.Errorf("encode reasons: %w", err)
+				}
+				reasons = string(raw)
 			}
+			c := &o.counts.byState
+			args = append(args, o.jobID, o.app, sqldb.Micros(o.created), finished, int64(o.total),
+				int64(c[sent]), int64(c[unregistered]), int64(c[rejected]), int64(c[expired]), int64(c[cancelled]), reasons)
 		}
-		c := &o.counts.byState
-		args = append(args, o.jobID, o.app, sqldb.Micros(o.created), sqldb.Micros(now), o.total,
-			c[sent], c[unregistered], c[rejected], c[expired], c[cancelled], string(reasons))
-	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO push_results ("+resultColumns+") VALUES "+tx.Dialect().Rows(len(outcomes), columns)+upsert, args...)
-	if err != nil {
-		return fmt.Errorf("insert results: %w", err)
+		_, err := tx.ExecContext(ctx, "INSERT INTO push_results ("+resultColumns+") VALUES "+tx.Dialect().Rows(n, columns)+upsert, args...)
+		if err != nil {
+			return fmt.Errorf("insert results: %w", err)
+		}
+		outcomes = outcomes[n:]
 	}
 	return nil
+}
+
+// resultRows are the numbers of rows that one statement takes, so that few texts,
+// which stay prepared, do for any number of rows.
+var resultRows = [...]int{256, 128, 64, 32, 16, 8, 4, 2, 1}
+
+// rowsAtOnce returns how many of n rows the next statement takes.
+func rowsAtOnce(n int) int {
+	for _, rows := range resultRows {
+		if rows <= n {
+			return rows
+		}
+	}
+	return 0
 }
 
 // feedbackRows is how many dead tokens one statement takes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,37 @@ func (r results) has(ctx context.Context, jobID int64) (bool, error) {
 		return false, fmt.Errorf("look for results of job %d: %w", jobID, err)
 	}
 	return found, nil
+}
+
+// among returns which of the jobs' ends are on record.
+func (r results) among(ctx context.Context, jobIDs []int64) (map[int64]bool, error) {
+	ended := make(map[int64]bool)
+	for some := range slices.Chunk(jobIDs, resultRows[0]) {
+		args := make([]any, resultRows[0])
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)] // one text for any number
+		}
+		if err := r.mark(ctx, ended, args); err != nil {
+			return nil, fmt.Errorf("look for results of %d jobs: %w", len(jobIDs), err)
+		}
+	}
+	return ended, nil
+}
+
+func (r results) mark(ctx context.Context, ended map[int64]bool, args []any) error {
+	rows, err := r.db.QueryContext(ctx, "SELECT job_id FROM push_results WHERE job_id IN "+r.db.Dialect().In(len(args)), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		ended[id] = true
+	}
+	return rows.Err()
 }
 
 // get returns how a job ended, or nil if nothing is on record.
@@ -86,6 +118,44 @@ func (r results) feedback(ctx context.Context, a access, after int64, limit int)
 		return nil, 0, fmt.Errorf("read feedback: %w", err)
 	}
 	return tokens, after, nil
+}
+
+// firstSince returns the feedback id after which everything is younger.
+func (r results) firstSince(ctx context.Context, since time.Time) (int64, error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT id FROM push_feedback WHERE created_at >= ? ORDER BY created_at, id LIMIT 1", sqldb.Micros(since))
+	if err != nil {
+		return 0, fmt.Errorf("look for feedback: %w", err)
+	}
+	defer rows.Close()
+	id := int64(1)
+	if rows.Next() {
+		if err := rows.Scan(&id); err != nil {
+			return 0, fmt.Errorf("look for feedback: %w", err)
+		}
+	}
+	return id - 1, rows.Err()
+}
+
+// died calls f for dead tokens after the given id and when they were put on
+// record, and returns the id to go on from.
+func (r results) died(ctx context.Context, after int64, limit int, f func(t deadToken, at time.Time)) (int64, error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT id, app, platform, token, reason, created_at FROM push_feedback WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+	if err != nil {
+		return after, fmt.Errorf("read dead tokens: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var t deadToken
+		var created int64
+		if err := rows.Scan(&after, &t.app, &t.platform, &t.token, &t.reason, &created); err != nil {
+			return after, fmt.Errorf("read dead tokens: %w", err)
+		}
+		f(t, sqldb.FromMicros(created))
+	}
+	if err := rows.Err(); err != nil {
+		return after, fmt.Errorf("read dead tokens: %w", err)
+	}
+	return after, nil
 }
 
 // forget deletes results, feedback and idempotency keys that are older than they

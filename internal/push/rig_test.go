@@ -18,6 +18,7 @@ import (
 	"github.com/furima/furima/internal/push"
 	"github.com/furima/furima/internal/push/apns"
 	"github.com/furima/furima/internal/push/sandbox"
+	"github.com/furima/furima/internal/push/webpush"
 	"github.com/furima/furima/internal/sqldb"
 )
 
@@ -118,7 +119,8 @@ func run(ctx context.Context, url string, cfg push.Config, logger *slog.Logger, 
 	}
 	queue := job.NewQueue(db, job.Options{Logger: logger})
 	gw, err := push.New(cfg, push.Deps{
-		DB: db, Queue: queue, Providers: map[push.Platform]push.Provider{push.APNS: apns.NewProvider()}, Logger: logger, Now: now,
+		DB: db, Queue: queue, Logger: logger, Now: now,
+		Providers: map[push.Platform]push.Provider{push.APNS: apns.NewProvider(apns.Options{}), push.WebPush: webpush.NewProvider()},
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -121,7 +121,7 @@ func (g *Gateway) cancelJob(ctx context.Context, jobID int64) error {
 		t := time.NewTimer(cancelWait)
 		defer t.Stop()
 		select {
-		case <-d.over:
+		case <-d.whenOver():
 			// It may have been about to put the rest off when the call came.
 		case <-t.C:
 			return nil

@@ -72,7 +72,12 @@ func start(t *testing.T) *stand {
 
 func open(t *testing.T, cfg push.APNSConfig) push.Sender {
 	t.Helper()
-	s, err := NewProvider().Open(push.AppConfig{Name: "market", APNS: cfg}, nil)
+	return openWith(t, cfg, Options{})
+}
+
+func openWith(t *testing.T, cfg push.APNSConfig, o Options) push.Sender {
+	t.Helper()
+	s, err := NewProvider(o).Open(push.AppConfig{Name: "market", APNS: cfg}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +182,10 @@ func TestSendTellsEachFate(t *testing.T) {
 func TestExpiredProviderTokenIsRenewedOnce(t *testing.T) {
 	t.Parallel()
 	stand := start(t)
-	s := open(t, stand.cfg)
+	var ahead atomic.Int64
+	s := openWith(t, stand.cfg, Options{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load()) - 30*time.Minute) }})
+	send(t.Context(), t, s, messages(t, s, 1))
+	ahead.Store(int64(25 * time.Minute))
 	stand.Fail(sandbox.Fault{Count: 3, Status: 403, Reason: "ExpiredProviderToken"})
 	for i, r := range send(t.Context(), t, s, messages(t, s, 10)) {
 		if r.Outcome != push.Sent {
@@ -345,10 +353,10 @@ func clientCertificate(t *testing.T) (file string, cert *x509.Certificate) {
 
 func TestOpenWithoutCredentials(t *testing.T) {
 	t.Parallel()
-	if s, err := NewProvider().Open(push.AppConfig{Name: "market"}, nil); s != nil || err != nil {
+	if s, err := NewProvider(Options{}).Open(push.AppConfig{Name: "market"}, nil); s != nil || err != nil {
 		t.Errorf("got %v, %v; want neither", s, err)
 	}
-	_, err := NewProvider().Open(push.AppConfig{Name: "market", APNS: push.APNSConfig{KeyFile: "/nowhere/key.p8"}}, nil)
+	_, err := NewProvider(Options{}).Open(push.AppConfig{Name: "market", APNS: push.APNSConfig{KeyFile: "/nowhere/key.p8"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "app market") || !strings.Contains(err.Error(), "/nowhere/key.p8") {
 		t.Errorf("a missing key: %v", err)
 	}
@@ -357,7 +365,7 @@ func TestOpenWithoutCredentials(t *testing.T) {
 func TestAppsShareTheTokenOfAKey(t *testing.T) {
 	t.Parallel()
 	stand := start(t)
-	p := NewProvider()
+	p := NewProvider(Options{})
 	source := func(change func(*push.APNSConfig)) *tokenSource {
 		cfg := stand.cfg
 		change(&cfg)

@@ -192,7 +192,7 @@ func BenchmarkSend(b *testing.B) {
 		batch   int
 	}{{"together", 1000}, {"together", 100}, {"single", 1000}} {
 		b.Run(fmt.Sprintf("answers=%s/batch=%d", c.answers, c.batch), func(b *testing.B) {
-			s, err := NewProvider().Open(push.AppConfig{Name: "market", APNS: startLean(b, c.answers == "single")}, nil)
+			s, err := NewProvider(Options{}).Open(push.AppConfig{Name: "market", APNS: startLean(b, c.answers == "single")}, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -49,8 +49,27 @@ var reasons = map[string]push.Outcome{
 	"ServiceUnavailable":          push.Retry,
 	"Shutdown":                    push.Retry,
 	"TooManyRequests":             push.Retry,
-	"TooManyProviderTokenUpdates": push.Down,
+	"TooManyProviderTokenUpdates": push.Down, // nothing of the app goes on meanwhile
 }
+
+// channelReasons are those that Apple documents for channels alone. The others
+// mean the same as for a device.
+var channelReasons = map[string]push.Outcome{
+	"ChannelNotRegistered": push.Unregistered, // no device is to be forgotten for it
+
+	"BadChannelId":      push.Rejected,
+	"BadDate":           push.Rejected,
+	"BadRequestParams":  push.Rejected,
+	"BadRequestPayload": push.Rejected,
+	"FeatureNotEnabled": push.Rejected, // of the app: its other messages may go on
+	"MissingChannelId":  push.Rejected,
+	"MissingPushType":   push.Rejected,
+	"TopicMismatch":     push.Rejected,
+}
+
+// tokenHold is how long everything waits at least after Apple has called the
+// app's provider tokens too many, if it does not say how long.
+const tokenHold = time.Minute
 
 // Reasons of our own, for what Apple did not answer.
 const (
@@ -62,22 +81,44 @@ const (
 	reasonToken       = "ProviderToken"
 )
 
-const expiredProviderToken = "ExpiredProviderToken"
+const (
+	expiredProviderToken = "ExpiredProviderToken"
+	tooManyTokens        = "TooManyProviderTokenUpdates"
+)
+
+// answer is what Apple says with a refusal.
+type answer struct {
+	Reason    string `json:"reason"`
+	Timestamp int64  `json:"timestamp"`
+}
+
+func answered(body []byte) answer {
+	var a answer
+	_ = json.Unmarshal(body, &a) // a proxy in between may answer anything
+	return a
+}
+
+// outcomeOf returns what a reason means.
+func outcomeOf(reason string, broadcast bool) (push.Outcome, bool) {
+	if broadcast {
+		if o, known := channelReasons[reason]; known {
+			return o, true
+		}
+	}
+	o, known := reasons[reason]
+	return o, known
+}
 
 // result says what an answer means. An answer that Apple does not document is
 // judged by its status.
-func result(status int, body []byte, retryAfter string) push.Result {
+func result(status int, body []byte, retryAfter string, broadcast bool) push.Result {
 	if status == 200 {
 		return push.Result{Outcome: push.Sent}
 	}
-	var answer struct {
-		Reason    string `json:"reason"`
-		Timestamp int64  `json:"timestamp"`
-	}
-	_ = json.Unmarshal(body, &answer) // a proxy in between may answer anything
+	answer := answered(body)
 	r := push.Result{Reason: answer.Reason}
 	var known bool
-	if r.Outcome, known = reasons[answer.Reason]; !known {
+	if r.Outcome, known = outcomeOf(answer.Reason, broadcast); !known {
 		r.Reason = "HTTP " + strconv.Itoa(status)
 		switch {
 		case status == 410:
@@ -99,6 +140,9 @@ func result(status int, body []byte, retryAfter string) push.Result {
 		if s, err := strconv.ParseUint(retryAfter, 10, 20); err == nil {
 			r.After = time.Duration(s) * time.Second
 		}
+	}
+	if r.Reason == tooManyTokens {
+		r.After = max(r.After, tokenHold)
 	}
 	return r
 }

@@ -1,7 +1,6 @@
 package apns
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -11,163 +10,189 @@ import (
 	"github.com/furima/furima/internal/push"
 )
 
-// Apple's limits of a payload in bytes.
+// Apple's limits of a payload in bytes: of most, and of voip and broadcasts.
 const (
-	payloadLimit     = push.MaxPayloadBytes
-	voipPayloadLimit = 5120
+	payloadLimit      = push.MaxPayloadBytes
+	largePayloadLimit = 5120
 )
 
-// topicSuffixes are the push types and what the topic of each ends in.
-var topicSuffixes = map[string]string{
-	"alert":        "",
-	"background":   "",
-	"complication": ".complication",
-	"controls":     ".push-type.controls",
-	"fileprovider": ".pushkit.fileprovider",
-	"liveactivity": ".push-type.liveactivity",
-	"location":     ".location-query",
-	"mdm":          "",
-	"pushtotalk":   ".voip-ptt",
-	"voip":         ".voip",
-	"widgets":      ".push-type.widgets",
+// pushKind is what Apple asks of a push type.
+type pushKind struct {
+	suffix   string // of the topic
+	limit    int    // of the payload
+	priority string // the only one that there is; empty: as the notification says
+	low      string // apns-priority of push.Low
+	token    bool   // not with a certificate
+	member   string // of the payload that must be there
 }
 
-type alert struct {
-	Title    string `json:"title,omitempty"`
-	Subtitle string `json:"subtitle,omitempty"`
-	Body     string `json:"body,omitempty"`
+// pushKinds are the push types.
+var pushKinds = map[string]pushKind{
+	"alert":        {limit: payloadLimit, low: "1"},
+	"background":   {limit: payloadLimit, priority: "5"},
+	"complication": {suffix: ".complication", limit: payloadLimit, low: "5"},
+	"controls":     {suffix: ".push-type.controls", limit: payloadLimit, low: "5"},
+	"fileprovider": {suffix: ".pushkit.fileprovider", limit: payloadLimit, low: "5", member: "container-identifier"},
+	"liveactivity": {suffix: ".push-type.liveactivity", limit: payloadLimit, low: "5"},
+	"location":     {suffix: ".location-query", limit: payloadLimit, low: "5", token: true},
+	"mdm":          {limit: payloadLimit, low: "5", member: "mdm"},
+	"pushtotalk":   {suffix: ".voip-ptt", limit: payloadLimit, low: "5"},
+	"voip":         {suffix: ".voip", limit: largePayloadLimit, low: "5"},
+	"widgets":      {suffix: ".push-type.widgets", limit: payloadLimit, low: "5"},
 }
 
-type aps struct {
-	Alert             *alert  `json:"alert,omitempty"`
-	Badge             *int    `json:"badge,omitempty"`
-	Sound             string  `json:"sound,omitempty"`
-	Category          string  `json:"category,omitempty"`
-	ThreadID          string  `json:"thread-id,omitempty"`
-	ContentAvailable  int     `json:"content-available,omitempty"`
-	MutableContent    int     `json:"mutable-content,omitempty"`
-	InterruptionLevel string  `json:"interruption-level,omitempty"`
-	RelevanceScore    float64 `json:"relevance-score,omitempty"`
+// draft is a notification while it is rendered.
+type draft struct {
+	*push.Notification
+	o        push.APNSOverride
+	pushType string
+	kind     pushKind
+	channel  bool // it is a broadcast
+	faults   []push.FieldError
+	alert    alert // of common
 }
 
-// Render makes the payload and the headers that all tokens of n share.
+func (d *draft) fault(pointer, message string) {
+	d.faults = append(d.faults, push.FieldError{Pointer: pointer, Message: message})
+}
+
+// Render makes the payload and the headers that all tokens of n share. For a
+// broadcast the topic is the plain bundle id: it becomes part of the path.
 func (s *sender) Render(n *push.Notification, at time.Time) (push.Rendered, []push.FieldError) {
-	var faults []push.FieldError
-	fault := func(pointer, message string) {
-		faults = append(faults, push.FieldError{Pointer: pointer, Message: message})
-	}
-	var o push.APNSOverride
+	d := &draft{Notification: n}
 	if n.APNS != nil {
-		o = *n.APNS
+		d.o = *n.APNS
 	}
-	pushType := o.PushType
-	if pushType == "" {
-		pushType = "alert"
-		if o.ContentAvailable && len(o.Payload) == 0 && n.Title == "" && n.Body == "" && o.Subtitle == "" && n.Badge == nil && n.Sound == "" {
-			pushType = "background"
-		}
+	d.channel = d.o.ChannelID != ""
+	d.findKind()
+	if d.kind.token && s.tokens == nil {
+		d.fault("/apns/push_type", d.pushType+" needs an app with a signing key: Apple does not take a certificate for it")
 	}
-	suffix, known := topicSuffixes[pushType]
-	if !known {
-		fault("/apns/push_type", "must be one of Apple's push types: alert, background, liveactivity, voip, …")
+	if d.channel && n.CollapseID != "" {
+		d.fault("/collapse_id", "cannot be used with a channel")
 	}
-	payload := o.Payload
+	payload := d.payload()
+	if limit := d.limit(); len(payload) > limit {
+		d.fault("", fmt.Sprintf("makes a payload of %d bytes; Apple takes %d", len(payload), limit))
+	}
+	topic := d.topic(s.topic)
+	if d.faults != nil {
+		return push.Rendered{}, d.faults
+	}
+	return push.Rendered{Header: s.header(d, topic, at), Payload: payload}, nil
+}
+
+// header is draft.header. The plain ones, with nothing of a notification's own,
+// are few and shared.
+func (s *sender) header(d *draft, topic string, at time.Time) []push.Header {
+	if d.TTL > 0 || d.CollapseID != "" || d.channel || topic != s.topic {
+		return d.header(topic, at)
+	}
+	key := [2]string{d.pushType, d.priority()}
+	if h, ok := s.plain.Load(key); ok {
+		return h.([]push.Header)
+	}
+	h, _ := s.plain.LoadOrStore([2]string{strings.Clone(d.pushType), key[1]}, d.header(topic, at))
+	return h.([]push.Header)
+}
+
+// findKind finds the push type.
+func (d *draft) findKind() {
+	d.pushType = d.o.PushType
 	switch {
-	case len(payload) == 0:
-		payload = s.payload(n, o, pushType, fault)
-	case !isObject(payload):
-		fault("/apns/payload", "must be a JSON object")
+	case d.pushType != "":
+	case d.channel:
+		d.pushType = "liveactivity"
+	case d.o.ContentAvailable && len(d.o.Payload) == 0 && len(d.o.APS) == 0 && !d.hasText() && d.Badge == nil && d.Sound == "":
+		d.pushType = "background"
+	default:
+		d.pushType = "alert"
 	}
-	limit := payloadLimit
-	if pushType == "voip" {
-		limit = voipPayloadLimit
+	var known bool
+	switch d.kind, known = pushKinds[d.pushType]; {
+	case !known:
+		d.fault("/apns/push_type", "must be one of Apple's push types: alert, background, liveactivity, voip, …")
+		d.kind = pushKind{limit: payloadLimit}
+	case d.channel && d.pushType != "liveactivity":
+		d.fault("/apns/push_type", "must be liveactivity for a channel")
+		d.pushType, d.kind = "liveactivity", pushKinds["liveactivity"] // whose faults are told as well
 	}
-	if len(payload) > limit {
-		fault("", fmt.Sprintf("makes a payload of %d bytes; Apple takes %d", len(payload), limit))
+}
+
+func (d *draft) hasText() bool {
+	return d.Title != "" || d.Body != "" || d.o.Subtitle != "" || d.TitleLocKey != "" || d.BodyLocKey != ""
+}
+
+func (d *draft) limit() int {
+	if d.channel {
+		return largePayloadLimit
 	}
-	topic := s.topic
-	if o.Topic != "" {
-		topic = o.Topic
+	return d.kind.limit
+}
+
+// topic returns the topic: the app's or the notification's, with the suffix of
+// the push type or, for a broadcast, without one.
+func (d *draft) topic(topic string) string {
+	if d.o.Topic != "" {
+		topic = d.o.Topic
 	}
+	suffix := d.kind.suffix
 	switch {
 	case strings.Trim(topic, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") != "":
-		fault("/apns/topic", "must be letters, digits, '.', '-' and '_'")
+		d.fault("/apns/topic", "must be letters, digits, '.', '-' and '_'")
+	case d.channel && topic == "":
+		d.fault("/apns/topic", "is required for a channel: the app has none")
+	case d.channel:
+		topic = strings.TrimSuffix(topic, suffix)
 	case topic != "" && !strings.HasSuffix(topic, suffix):
 		topic += suffix
 	}
-	if faults != nil {
-		return push.Rendered{}, faults
-	}
-	return push.Rendered{Header: header(n, topic, pushType, at), Payload: payload}, nil
+	return topic
 }
 
-func header(n *push.Notification, topic, pushType string, at time.Time) []push.Header {
+func (d *draft) header(topic string, at time.Time) []push.Header {
 	h := make([]push.Header, 0, 5)
 	if topic != "" { // a certificate may stand for its only topic
-		h = append(h, push.Header{Name: "apns-topic", Value: topic})
-	}
-	priority := "10"
-	if pushType == "background" || n.Priority == push.Normal || n.Priority == push.Low {
-		priority = "5" // Apple takes no other for background
+		h = append(h, push.Header{Name: headerTopic, Value: topic})
 	}
 	h = append(h,
-		push.Header{Name: "apns-push-type", Value: pushType},
-		push.Header{Name: "apns-priority", Value: priority})
-	if n.TTL > 0 {
-		h = append(h, push.Header{Name: "apns-expiration", Value: strconv.FormatInt(at.Add(time.Duration(n.TTL)).Unix(), 10)})
+		push.Header{Name: headerPushType, Value: d.pushType},
+		push.Header{Name: headerPriority, Value: d.priority()})
+	switch {
+	case d.TTL > 0:
+		h = append(h, push.Header{Name: headerExpiration, Value: strconv.FormatInt(at.Add(time.Duration(d.TTL)).Unix(), 10)})
+	case d.channel: // where it is required; without storage no other value is taken
+		h = append(h, push.Header{Name: headerExpiration, Value: "0"})
 	}
-	if n.CollapseID != "" {
-		h = append(h, push.Header{Name: "apns-collapse-id", Value: n.CollapseID})
+	if d.CollapseID != "" {
+		h = append(h, push.Header{Name: headerCollapse, Value: d.CollapseID})
 	}
 	return h
 }
 
-// payload makes the payload from what is common to all platforms.
-func (s *sender) payload(n *push.Notification, o push.APNSOverride, pushType string, fault func(pointer, message string)) []byte {
-	a := aps{
-		Badge:             n.Badge,
-		Sound:             n.Sound,
-		Category:          n.Category,
-		ThreadID:          n.ThreadID,
-		InterruptionLevel: o.InterruptionLevel,
-		RelevanceScore:    o.RelevanceScore,
+func (d *draft) priority() string {
+	switch {
+	case d.kind.priority != "":
+		return d.kind.priority
+	case d.Priority == push.Low:
+		return d.kind.low
+	case d.Priority == push.Normal:
+		return "5"
 	}
-	if n.Title != "" || n.Body != "" || o.Subtitle != "" {
-		a.Alert = &alert{Title: n.Title, Subtitle: o.Subtitle, Body: n.Body}
-	}
-	if o.ContentAvailable || pushType == "background" {
-		a.ContentAvailable = 1
-	}
-	if o.MutableContent {
-		a.MutableContent = 1
-	}
-	switch o.InterruptionLevel {
-	case "", "passive", "active", "time-sensitive", "critical":
-	default:
-		fault("/apns/interruption_level", "must be passive, active, time-sensitive or critical")
-	}
-	if o.RelevanceScore < 0 || o.RelevanceScore > 1 {
-		fault("/apns/relevance_score", "must be between 0 and 1")
-	}
-	if a == (aps{}) || pushType == "alert" && a.Alert == nil && a.Badge == nil && a.Sound == "" && a.ContentAvailable == 0 {
-		fault("", "has nothing to show: give title, body, badge, sound or apns.content_available")
-	}
-	if _, taken := n.Data["aps"]; taken {
-		fault("/data/aps", "is reserved; apns.payload replaces the whole payload")
-	}
-	all := make(map[string]any, len(n.Data)+1)
-	for k, v := range n.Data {
-		all[k] = v
-	}
-	all["aps"] = a
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // it would make text longer for nothing
-	if err := enc.Encode(all); err != nil {
-		fault("", "cannot be made into a payload")
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return "10"
 }
+
+// The names of Apple's header fields.
+const (
+	headerTopic      = "apns-topic"
+	headerPushType   = "apns-push-type"
+	headerPriority   = "apns-priority"
+	headerExpiration = "apns-expiration"
+	headerCollapse   = "apns-collapse-id"
+	headerID         = "apns-id"
+	headerChannel    = "apns-channel-id"
+	headerRequest    = "apns-request-id"
+)
 
 func isObject(raw []byte) bool {
 	var o map[string]json.RawMessage

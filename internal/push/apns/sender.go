@@ -13,17 +13,29 @@ import (
 	"github.com/furima/furima/internal/push/h2"
 )
 
+// Options are what a Provider is made with. The zero value is ready for use.
+type Options struct {
+	// H2 counts what the connections do, under pool="apns"; it may be shared
+	// with other providers. nil means that nobody counts.
+	H2 *h2.Metrics
+	// Now is the clock of provider tokens; nil means time.Now.
+	Now func() time.Time
+}
+
 // Provider opens senders to Apple.
 type Provider struct {
-	now func() time.Time
+	o Options
 
 	mu     sync.Mutex
 	tokens map[[2]string]*tokenSource // by team and key
 }
 
 // NewProvider returns a provider. It allocates only.
-func NewProvider() *Provider {
-	return &Provider{now: time.Now, tokens: make(map[[2]string]*tokenSource)}
+func NewProvider(o Options) *Provider {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Provider{o: o, tokens: make(map[[2]string]*tokenSource)}
 }
 
 // Open reads the app's credentials and returns its sender, or nil if it has
@@ -34,35 +46,44 @@ func (p *Provider) Open(app push.AppConfig, logger *slog.Logger) (push.Sender, e
 		return nil, nil
 	}
 	cfg = cfg.WithDefaults()
-	roots, err := cfg.RootCAs()
+	tlsConfig, tokens, err := p.credentials(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open apns for app %s: %w", app.Name, err)
 	}
-	tlsConfig := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	s := &sender{topic: cfg.Topic}
-	if cfg.KeyFile != "" {
-		s.tokens, err = p.tokenSource(cfg)
-	} else {
-		var cert tls.Certificate
-		cert, err = cfg.Certificate()
-		tlsConfig.Certificates = []tls.Certificate{cert}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open apns for app %s: %w", app.Name, err)
-	}
-	s.wire, err = openWire(wireOptions{
+	w, err := openWire(wireOptions{
 		endpoint:    strings.TrimSuffix(cfg.Endpoint, "/"),
 		tls:         tlsConfig,
 		connections: cfg.Connections,
 		maxInFlight: cfg.MaxInFlight,
 		timeout:     cfg.Timeout,
-		token:       s.tokens != nil,
+		token:       tokens != nil,
 		logger:      logger,
+		metrics:     p.o.H2,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open apns for app %s: %w", app.Name, err)
 	}
-	return s, nil
+	return &sender{topic: cfg.Topic, tokens: tokens, wire: w}, nil
+}
+
+// credentials reads the app's credentials: the configuration of TLS, with a
+// certificate if that is what the app has, or else the source of its tokens.
+func (p *Provider) credentials(cfg push.APNSConfig) (*tls.Config, *tokenSource, error) {
+	roots, err := cfg.RootCAs()
+	if err != nil {
+		return nil, nil, err
+	}
+	tlsConfig := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if cfg.KeyFile != "" {
+		tokens, err := p.tokenSource(cfg)
+		return tlsConfig, tokens, err
+	}
+	cert, err := cfg.Certificate()
+	if err != nil {
+		return nil, nil, err
+	}
+	tlsConfig.Certificates = []tls.Certificate{cert}
+	return tlsConfig, nil, nil
 }
 
 // tokenSource returns the source of the app's key, the same for every app that
@@ -79,7 +100,7 @@ func (p *Provider) tokenSource(cfg push.APNSConfig) (*tokenSource, error) {
 	if s := p.tokens[id]; s != nil && s.key.Equal(key) {
 		return s, nil
 	}
-	s := &tokenSource{key: key, keyID: cfg.KeyID, teamID: cfg.TeamID, now: p.now}
+	s := &tokenSource{key: key, keyID: cfg.KeyID, teamID: cfg.TeamID, now: p.o.Now}
 	p.tokens[id] = s
 	return s, nil
 }
@@ -87,6 +108,7 @@ func (p *Provider) tokenSource(cfg push.APNSConfig) (*tokenSource, error) {
 // sender is Apple for one app.
 type sender struct {
 	topic  string
+	plain  sync.Map     // push type and priority → headers of notifications that have nothing else
 	tokens *tokenSource // nil with a certificate
 	wire   *wire
 }
@@ -105,7 +127,7 @@ func (s *sender) Send(ctx context.Context, batch []push.Message, done func(i int
 	}
 	which := make([]int, 0, len(batch))
 	for i := range batch {
-		if !isToken(batch[i].Token) {
+		if !isBroadcast(&batch[i]) && !isToken(batch[i].Token) {
 			done(i, push.Result{Outcome: push.Unregistered, Reason: "BadDeviceToken"})
 			continue
 		}
@@ -126,8 +148,8 @@ func (s *sender) Send(ctx context.Context, batch []push.Message, done func(i int
 	s.try(ctx, batch, stale, fresh, done, false)
 }
 
-// enough refusals of the app's credentials, and nothing but them, tell that the
-// rest of a batch would be refused as well.
+// enough refusals of everything of the app, in a row, tell that the rest of a
+// batch would be refused as well.
 const enough = 5
 
 // try sends the messages with the given indexes. With renewable, those that
@@ -139,24 +161,25 @@ func (s *sender) try(ctx context.Context, msgs []push.Message, which []int, auth
 	s.wire.load(f, msgs, which, authorization, func(i int, err error) { done(i, judgeError(err)) })
 	ours, halt := context.WithCancel(ctx)
 	defer halt()
-	var refused push.Result // what the credentials met
-	refusals, accepted := 0, false
+	var refused push.Result            // what the credentials met
+	refusals := 0                      // in a row, until they are enough
+	revoked := false                   // refused, and not for the token's age
 	f.batch.Done = func(ready []int) { // one call at a time
 		for _, n := range ready {
 			i, res := f.index[n], &f.batch.Responses[n]
-			r := judge(res)
-			if refusals >= enough && h2.ReasonOf(res.Err) == h2.Canceled && ctx.Err() == nil {
+			r := judge(res, isBroadcast(&msgs[i]))
+			switch {
+			case refusals >= enough && h2.ReasonOf(res.Err) == h2.Canceled && ctx.Err() == nil:
 				r = refused // by our own halt
-			}
-			switch r.Outcome {
-			case push.Refused:
-				refused = push.Result{Outcome: r.Outcome, Reason: r.Reason}
-				if refusals++; refusals == enough && !accepted {
+			case res.Err != nil:
+			case r.Outcome == push.Refused || r.Outcome == push.Down:
+				refused = push.Result{Outcome: r.Outcome, Reason: r.Reason, After: r.After}
+				revoked = revoked || r.Outcome == push.Refused && r.Reason != expiredProviderToken
+				if refusals++; refusals == enough {
 					halt()
 				}
-			case push.Retry, push.Down:
-			default:
-				accepted = true
+			case r.Outcome != push.Retry && refusals < enough:
+				refusals, revoked = 0, false
 			}
 			if renewable && r.Reason == expiredProviderToken {
 				stale = append(stale, i)
@@ -172,6 +195,11 @@ func (s *sender) try(ctx context.Context, msgs []push.Message, which []int, auth
 		return nil
 	}
 	f.batch.Wait()
+	if revoked {
+		// A connection is known by the credentials that it was first used with.
+		// When the app has others, none is to be left of those before.
+		s.wire.pool.Retire()
+	}
 	return stale
 }
 

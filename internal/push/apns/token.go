@@ -17,16 +17,17 @@ const (
 )
 
 // tokenSource holds the provider token of one key. All senders that use the
-// key share it.
+// key share it. What is told to Apple is the time of the clock, and so a token's
+// age goes by it: a clock that was set makes a token too old, or one of the
+// future, at once. Only then is a token replaced after less than tokenPause.
 type tokenSource struct {
 	key           *ecdsa.PrivateKey
 	keyID, teamID string
 	now           func() time.Time
 
-	mu      sync.Mutex
-	header  string // "bearer …"
-	issued  time.Time
-	renewed time.Time // when a token was last replaced before its time
+	mu     sync.Mutex
+	header string // "bearer …"
+	issued time.Time
 }
 
 // authorization returns the header's value, with a new token when the one at
@@ -35,8 +36,7 @@ func (s *tokenSource) authorization() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	// A clock that was set back makes the token one of the future.
-	if age := now.Sub(s.issued); s.header != "" && age < tokenLife && age > -time.Minute {
+	if age := s.age(now); s.header != "" && age < tokenLife && age > -time.Minute {
 		return s.header, nil
 	}
 	if err := s.sign(now); err != nil {
@@ -45,10 +45,14 @@ func (s *tokenSource) authorization() (string, error) {
 	return s.header, nil
 }
 
+// age is how old the token is by the clock, which may have been set since:
+// time.Time.Sub would not tell.
+func (s *tokenSource) age(now time.Time) time.Duration { return now.Round(0).Sub(s.issued.Round(0)) }
+
 // renew replaces the token that Apple called too old, unless another sender has
 // done so already. It reports whether there is a token worth trying: when even
-// a token that was renewed a moment ago is too old, the clock is wrong, and
-// more tokens would only get the team blocked.
+// one that was made a moment ago is too old, the clock is wrong, and more tokens
+// would only get the team blocked.
 func (s *tokenSource) renew(old string) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,13 +60,12 @@ func (s *tokenSource) renew(old string) (string, bool) {
 		return s.header, true
 	}
 	now := s.now()
-	if !s.renewed.IsZero() && now.Sub(s.renewed) < tokenPause {
+	if age := s.age(now); age > -time.Minute && age < tokenPause && now.Sub(s.issued) < tokenPause {
 		return "", false
 	}
 	if s.sign(now) != nil {
 		return "", false
 	}
-	s.renewed = now
 	return s.header, true
 }
 

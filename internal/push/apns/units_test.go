@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/furima/furima/internal/push"
+	"github.com/furima/furima/internal/push/h2"
 )
 
 var serial = big.NewInt(1)
@@ -42,7 +43,7 @@ func TestReasons(t *testing.T) {
 	} {
 		for _, reason := range strings.Fields(c.reasons) {
 			covered[reason] = true
-			r := result(c.status, fmt.Appendf(nil, `{"reason":%q}`, reason), "")
+			r := result(c.status, fmt.Appendf(nil, `{"reason":%q}`, reason), "", false)
 			if r.Outcome != c.outcome || r.Reason != reason {
 				t.Errorf("%d %s: %v %s, want %v", c.status, reason, r.Outcome, r.Reason, c.outcome)
 			}
@@ -73,26 +74,29 @@ func TestUndocumentedAnswers(t *testing.T) {
 		{301, "", push.Result{Outcome: push.Retry, Reason: "HTTP 301"}},
 		{503, `{"reason":"Shutdown"}`, push.Result{Outcome: push.Retry, Reason: "Shutdown"}},
 	} {
-		if diff := cmp.Diff(c.want, result(c.status, []byte(c.body), "")); diff != "" {
+		if diff := cmp.Diff(c.want, result(c.status, []byte(c.body), "", false)); diff != "" {
 			t.Errorf("%d %s (-want +got):\n%s", c.status, c.body, diff)
 		}
 	}
 	for value, want := range map[string]time.Duration{"": 0, "12": 12 * time.Second, "-1": 0, "soon": 0, "99999999999": 0} {
-		if r := result(503, nil, value); r.After != want {
+		if r := result(503, nil, value, false); r.After != want {
 			t.Errorf("Retry-After %q: %v, want %v", value, r.After, want)
 		}
 	}
 }
 
 func FuzzResult(f *testing.F) {
-	f.Add(410, []byte(`{"reason":"Unregistered","timestamp":1700000000000}`), "5")
-	f.Add(503, []byte(`{`), "x")
-	f.Fuzz(func(t *testing.T, status int, body []byte, retryAfter string) {
-		r := result(status, body, retryAfter)
+	f.Add(410, []byte(`{"reason":"Unregistered","timestamp":1700000000000}`), "5", false)
+	f.Add(503, []byte(`{`), "x", false)
+	f.Add(400, []byte(`{"reason":"ChannelNotRegistered"}`), "", true)
+	f.Add(429, []byte(`{"reason":"TooManyProviderTokenUpdates"}`), "-3", true)
+	f.Fuzz(func(t *testing.T, status int, body []byte, retryAfter string, broadcast bool) {
+		isSpent(&h2.Response{Status: status, Body: body})
+		r := result(status, body, retryAfter, broadcast)
 		if r.Outcome < push.Sent || r.Outcome > push.Refused {
 			t.Errorf("outcome %v", r.Outcome)
 		}
-		if _, known := reasons[r.Reason]; !known && r.Reason != "" && r.Reason != fmt.Sprint("HTTP ", status) {
+		if _, known := outcomeOf(r.Reason, broadcast); !known && r.Reason != "" && r.Reason != fmt.Sprint("HTTP ", status) {
 			t.Errorf("reason %q is from outside", r.Reason)
 		}
 	})
@@ -122,7 +126,7 @@ func TestRender(t *testing.T) {
 			`{"a":"1","aps":{"alert":{"title":"t","subtitle":"s","body":"b"},"badge":3,"sound":"default","category":"ORDER","thread-id":"or_1","content-available":1,"mutable-content":1,"interruption-level":"time-sensitive","relevance-score":0.5},"url":"furima://x"}`,
 		},
 		"the badge alone":       {push.Notification{Badge: &zero}, common, `{"aps":{"badge":0}}`},
-		"low is not in a hurry": {push.Notification{Body: "b", Priority: push.Low}, strings.Replace(common, "=10", "=5", 1), `{"aps":{"alert":{"body":"b"}}}`},
+		"low is not in a hurry": {push.Notification{Body: "b", Priority: push.Low}, strings.Replace(common, "=10", "=1", 1), `{"aps":{"alert":{"body":"b"}}}`},
 		"background by content": {
 			push.Notification{Data: map[string]string{"k": "v"}, APNS: &push.APNSOverride{ContentAvailable: true}},
 			"apns-topic=com.example.market apns-push-type=background apns-priority=5", `{"aps":{"content-available":1},"k":"v"}`,
@@ -222,6 +226,10 @@ func TestTokenSource(t *testing.T) {
 	if h, ok := s.renew(first); !ok || h != second {
 		t.Error("a token that has been replaced already was replaced again")
 	}
+	if _, ok := s.renew(second); ok {
+		t.Error("replaced although it was made a moment ago")
+	}
+	now = now.Add(25 * time.Minute)
 	third, ok := s.renew(second)
 	if !ok || third == second || get() != third {
 		t.Error("not replaced although Apple called it too old")

@@ -32,6 +32,7 @@ type wireOptions struct {
 	token       bool                                                              // requests carry a provider token
 	dial        func(ctx context.Context, network, addr string) (net.Conn, error) // nil means TCP
 	logger      *slog.Logger
+	metrics     *h2.Metrics
 }
 
 const (
@@ -49,6 +50,9 @@ const (
 	backoffMax  = 5 * time.Second
 	// idleTimeout is long because Apple wants connections to be kept.
 	idleTimeout = 30 * time.Minute
+	// pingAfter is far from what Apple calls too often.
+	pingAfter   = 10 * time.Second
+	pingTimeout = 5 * time.Second
 	// maxAnswerBytes is far above what Apple says with a refusal.
 	maxAnswerBytes = 4 << 10
 )
@@ -65,15 +69,20 @@ func openWire(o wireOptions) (*wire, error) {
 		QueueTimeout: o.timeout + queueGrace,
 		// What waits longer than the queue does it in Start, without a limit in
 		// time: a slow provider makes senders wait, it does not fail messages.
-		MaxQueued:    2 * o.maxInFlight,
-		GiveUpAfter:  giveUpAfter,
-		DialTimeout:  dialTimeout,
+		MaxQueued:   2 * o.maxInFlight,
+		GiveUpAfter: giveUpAfter,
+		DialTimeout: dialTimeout,
+		// A connection that has died takes no message's time twice.
+		PingAfter:    min(o.timeout, pingAfter),
+		PingTimeout:  min(o.timeout, pingTimeout),
 		IdleTimeout:  idleTimeout,
 		BackoffMax:   backoffMax,
 		Keep:         []string{"retry-after"},
 		MaxBodyBytes: maxAnswerBytes,
 		DiscardOK:    true,
+		Spent:        isSpent,
 		Logger:       o.logger,
+		Metrics:      o.metrics,
 	}
 	cfg.MaxStreams = o.maxInFlight / cfg.Connections
 	if o.token {
@@ -103,7 +112,8 @@ type flight struct {
 	// What is common to the requests of a notification.
 	rendered *push.Rendered
 	headers  *h2.Headers
-	own      []h2.Field // beside apns-id
+	bundle   string     // of a broadcast
+	own      []h2.Field // beside the id
 }
 
 func (w *wire) flight() *flight {
@@ -120,24 +130,29 @@ func (w *wire) release(f *flight) {
 	clear(f.fields)
 	clear(f.own)
 	f.batch.Requests, f.index, f.fields, f.own = f.batch.Requests[:0], f.index[:0], f.fields[:0], f.own[:0]
-	f.batch.Done, f.rendered, f.headers = nil, nil, nil
+	f.batch.Done, f.rendered, f.headers, f.bundle = nil, nil, nil, ""
 	w.spare.Put(f)
 }
 
 const (
-	pathPrefix = "/3/device/"
-	uuidLen    = 36
+	devicePath    = "/3/device/"
+	broadcastPath = "/4/broadcasts/apps/"
+	uuidLen       = 36
 	// maxFields is how many fields of its own a request has at most, of those
-	// that Render makes: apns-id, apns-expiration, apns-collapse-id.
+	// that Render makes: the id, apns-expiration, and apns-collapse-id or
+	// apns-channel-id.
 	maxFields = 3
 )
+
+// isBroadcast reports whether a message is for a channel instead of a device.
+func isBroadcast(m *push.Message) bool { return strings.HasPrefix(m.Token, push.ChannelPrefix) }
 
 // load makes the requests for the messages with the given indexes, and calls
 // bad for those that cannot be one.
 func (w *wire) load(f *flight, msgs []push.Message, which []int, authorization string, bad func(i int, err error)) {
 	size := 0
 	for _, i := range which {
-		size += len(pathPrefix) + len(msgs[i].Token) + uuidLen
+		size += len(devicePath) + len(msgs[i].Token) + uuidLen
 	}
 	if n := maxFields * len(which); cap(f.fields) < n {
 		f.fields = make([]h2.Field, 0, n)
@@ -147,22 +162,34 @@ func (w *wire) load(f *flight, msgs []push.Message, which []int, authorization s
 	text.Grow(size)
 	for _, i := range which {
 		m := &msgs[i]
+		broadcast := isBroadcast(m)
 		if m.Rendered != f.rendered || f.headers == nil {
-			if err := w.common(f, m.Rendered, authorization); err != nil {
+			if err := w.common(f, m.Rendered, authorization, broadcast); err != nil {
 				bad(i, err)
 				continue
 			}
 		}
 		at := text.Len()
-		text.WriteString(pathPrefix)
-		text.WriteString(m.Token)
+		if broadcast {
+			text.WriteString(broadcastPath)
+			text.WriteString(f.bundle)
+		} else {
+			text.WriteString(devicePath)
+			text.WriteString(m.Token)
+		}
 		path := text.String()[at:]
 		at = text.Len()
 		appendID(&text, m.ID)
 		id := text.String()[at:]
 
 		first := len(f.fields)
-		f.fields = append(f.fields, h2.Field{Name: "apns-id", Value: id})
+		if broadcast {
+			f.fields = append(f.fields,
+				h2.Field{Name: headerRequest, Value: id},
+				h2.Field{Name: headerChannel, Value: m.Token[len(push.ChannelPrefix):]})
+		} else {
+			f.fields = append(f.fields, h2.Field{Name: headerID, Value: id})
+		}
 		f.fields = append(f.fields, f.own...)
 		f.batch.Requests = append(f.batch.Requests, h2.Request{
 			Headers: f.headers,
@@ -175,17 +202,21 @@ func (w *wire) load(f *flight, msgs []push.Message, which []int, authorization s
 }
 
 // common sorts the header of a notification into what many notifications share
-// and what is its own.
-func (w *wire) common(f *flight, r *push.Rendered, authorization string) error {
+// and what is its own. The topic of a broadcast is in its path instead.
+func (w *wire) common(f *flight, r *push.Rendered, authorization string, broadcast bool) error {
 	var key headerKey
 	f.own = f.own[:0]
 	for _, h := range r.Header {
 		switch h.Name {
-		case "apns-topic":
-			key.topic = h.Value
-		case "apns-push-type":
+		case headerTopic:
+			if broadcast {
+				f.bundle = h.Value
+			} else {
+				key.topic = h.Value
+			}
+		case headerPushType:
 			key.pushType = h.Value
-		case "apns-priority":
+		case headerPriority:
 			key.priority = h.Value
 		default: // apns-expiration and apns-collapse-id
 			f.own = append(f.own, h2.Field{Name: h.Name, Value: h.Value})
@@ -232,9 +263,9 @@ func (c *headerCache) get(authorization string, key headerKey) (*h2.Headers, err
 	fields := make([]h2.Field, 0, 4)
 	for _, f := range []h2.Field{
 		{Name: "authorization", Value: authorization},
-		{Name: "apns-topic", Value: key.topic},
-		{Name: "apns-push-type", Value: key.pushType},
-		{Name: "apns-priority", Value: key.priority},
+		{Name: headerTopic, Value: key.topic},
+		{Name: headerPushType, Value: key.pushType},
+		{Name: headerPriority, Value: key.priority},
 	} {
 		if f.Value != "" {
 			fields = append(fields, f)
@@ -251,12 +282,22 @@ func (c *headerCache) get(authorization string, key headerKey) (*h2.Headers, err
 	return h, nil
 }
 
+// isSpent reports whether an answer says that its connection is about to end,
+// whatever becomes of the message.
+func isSpent(r *h2.Response) bool {
+	if r.Status != 503 && r.Status != 400 {
+		return false
+	}
+	reason := answered(r.Body).Reason
+	return reason == "Shutdown" || reason == "IdleTimeout"
+}
+
 // judge says what a response means for its message.
-func judge(r *h2.Response) push.Result {
+func judge(r *h2.Response, broadcast bool) push.Result {
 	if r.Err != nil {
 		return judgeError(r.Err)
 	}
-	res := result(r.Status, r.Body, r.Kept[0])
+	res := result(r.Status, r.Body, r.Kept[0], broadcast)
 	res.Took = r.Latency
 	return res
 }

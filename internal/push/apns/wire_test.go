@@ -35,6 +35,12 @@ type played struct {
 // play runs a test in a bubble.
 func play(t *testing.T, f func(t *testing.T, p *played)) {
 	t.Helper()
+	playWith(t, true, f)
+}
+
+// playWith runs a test in a bubble, with a provider token or with a certificate.
+func playWith(t *testing.T, token bool, f func(t *testing.T, p *played)) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -42,12 +48,15 @@ func play(t *testing.T, f func(t *testing.T, p *played)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &played{t: t, peers: make(chan *peer, 100), results: make(chan []push.Result, 100)}
 		w, err := openWire(wireOptions{
-			endpoint: "http://apple.example", connections: 2, maxInFlight: 1000, timeout: 10 * time.Second, token: true, dial: p.dial,
+			endpoint: "http://apple.example", connections: 2, maxInFlight: 1000, timeout: 10 * time.Second, token: token, dial: p.dial,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.sender = &sender{topic: "com.example.market", wire: w, tokens: &tokenSource{key: key, keyID: "K", teamID: "T", now: time.Now}}
+		p.sender = &sender{topic: "com.example.market", wire: w}
+		if token {
+			p.sender.tokens = &tokenSource{key: key, keyID: "K", teamID: "T", now: time.Now}
+		}
 		defer func() {
 			if err := p.sender.Close(); err != nil {
 				t.Error(err)
@@ -63,7 +72,7 @@ func (p *played) dial(context.Context, string, string) (net.Conn, error) {
 		return nil, p.away
 	}
 	client, server := net.Pipe()
-	peer := &peer{nc: server, in: make(chan heard, 10_000)}
+	peer := &peer{nc: server, in: make(chan heard, 10_000), ended: make(chan struct{})}
 	peer.fr = http2.NewFramer(&peer.out, server)
 	peer.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	go peer.read()
@@ -109,6 +118,8 @@ type peer struct {
 	fr  *http2.Framer
 	out bytes.Buffer
 	in  chan heard
+
+	ended chan struct{} // closed when the sender has closed the connection
 }
 
 type heard struct {
@@ -118,6 +129,7 @@ type heard struct {
 
 // read keeps the headers of requests.
 func (p *peer) read() {
+	defer close(p.ended)
 	if _, err := io.CopyN(io.Discard, p.nc, int64(len(http2.ClientPreface))); err != nil {
 		return
 	}
@@ -214,7 +226,7 @@ func TestFieldsOfANotification(t *testing.T) {
 		reqs = append(reqs, apple.expect(t, 5)...)
 		apple.answer(200, "", reqs[1:]...)
 		p.wantAll(push.Sent, "")
-		for i, want := range []string{"10 1800003600 or_1", "5  ", "10  or_2"} {
+		for i, want := range []string{"10 1800003600 or_1", "1  ", "10  or_2"} {
 			for j := range 2 {
 				got := make(map[string]string)
 				for _, f := range reqs[2*i+j].fields {
@@ -325,7 +337,10 @@ func TestRefusedCredentialsEndTheBatch(t *testing.T) {
 func TestExpiredProviderTokenOfABatch(t *testing.T) {
 	t.Parallel()
 	play(t, func(t *testing.T, p *played) {
-		time.Sleep(time.Second) // the new token is another one
+		if _, err := p.sender.tokens.authorization(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(tokenPause) // it may be replaced
 		p.send(100)
 		apple := p.accept()
 		for range enough {

@@ -18,6 +18,7 @@ import (
 	"github.com/furima/furima/internal/job"
 	"github.com/furima/furima/internal/push"
 	"github.com/furima/furima/internal/push/apns"
+	"github.com/furima/furima/internal/push/fcm"
 	"github.com/furima/furima/internal/push/gaurun"
 	"github.com/furima/furima/internal/push/sandbox"
 	"github.com/furima/furima/internal/sqldb"
@@ -30,14 +31,22 @@ const aToken = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 
 // rig is Gaurun's surface on a gateway that delivers to a stand-in for Apple.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	gw     *push.Gateway
 	queue  *job.Queue
 	phones *sandbox.Phones
 	server *httptest.Server
 }
 
-func newRig(t *testing.T, o gaurun.Options, change func(*push.Config)) *rig {
+func newRig(t testing.TB, o gaurun.Options, change func(*push.Config)) *rig {
+	t.Helper()
+	if o.Logs == nil {
+		return newRigObserved(t, o, change, nil)
+	}
+	return newRigObserved(t, o, change, o.Logs)
+}
+
+func newRigObserved(t testing.TB, o gaurun.Options, change func(*push.Config), observer push.Observer) *rig {
 	t.Helper()
 	r := &rig{t: t, phones: sandbox.NewPhones(sandbox.PhonesOptions{})}
 	apple, err := sandbox.OpenApple(sandbox.AppleOptions{Dir: t.TempDir(), Phones: r.phones})
@@ -58,7 +67,10 @@ func newRig(t *testing.T, o gaurun.Options, change func(*push.Config)) *rig {
 	if change != nil {
 		change(&cfg)
 	}
-	r.gw, err = push.New(cfg, push.Deps{DB: db, Queue: r.queue, Providers: map[push.Platform]push.Provider{push.APNS: apns.NewProvider()}})
+	r.gw, err = push.New(cfg, push.Deps{
+		DB: db, Queue: r.queue, Observer: observer,
+		Providers: map[push.Platform]push.Provider{push.APNS: apns.NewProvider(apns.Options{}), push.FCM: fcm.NewProvider(fcm.Options{})},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +81,7 @@ func newRig(t *testing.T, o gaurun.Options, change func(*push.Config)) *rig {
 		go func() { ended <- run(ctx) }()
 		stops = append(stops, func() error { cancel(); return <-ended })
 	}
-	r.server = httptest.NewServer(gaurun.Handler(r.gw, o))
+	r.server = httptest.NewServer(gaurun.New(r.gw, o))
 	t.Cleanup(func() {
 		r.server.Close()
 		var errs []error
@@ -131,7 +143,8 @@ func TestPushAnswers(t *testing.T) {
 		{"no body", "POST", nil, 400, `{"message":"request body is empty"}`},
 		{"an empty chunked body", "POST", chunked{strings.NewReader("")}, 400, `{"message":"Request-body is malformed"}`},
 		{"no JSON", "POST", strings.NewReader("x"), 400, `{"message":"Request-body is malformed"}`},
-		{"JSON and more", "POST", strings.NewReader(one("") + "x"), 400, `{"message":"Request-body is malformed"}`},
+		{"JSON and more", "POST", strings.NewReader(one("") + "x"), 200, `{"message":"ok"}`},
+		{"JSON that breaks off", "POST", strings.NewReader(one("")[:40]), 400, `{"message":"Request-body is malformed"}`},
 		{"token is no list", "POST", strings.NewReader(`{"notifications":[{"token":"x"}]}`), 400, `{"message":"Request-body is malformed"}`},
 		{"platform is text", "POST", strings.NewReader(`{"notifications":[{"platform":"1"}]}`), 400, `{"message":"Request-body is malformed"}`},
 		{"badge is text", "POST", strings.NewReader(one(`,"badge":"1"`)), 400, `{"message":"Request-body is malformed"}`},
@@ -170,14 +183,28 @@ func TestPushAnswers(t *testing.T) {
 	}
 }
 
+// Only with the log level debug does Gaurun read a body before it parses it.
 func TestBodyCutOff(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, gaurun.Options{}, nil)
-	rec := httptest.NewRecorder()
-	req := httptest.NewRequest("POST", "/push", io.MultiReader(strings.NewReader(`{"not`), broken{}))
-	r.server.Config.Handler.ServeHTTP(rec, req)
-	if rec.Code != 500 || rec.Body.String() != `{"message":"failed to read request-body"}`+"\n" {
-		t.Errorf("%d %q", rec.Code, rec.Body)
+	for _, c := range []struct {
+		strict bool
+		status int
+		answer string
+	}{
+		{false, 400, `{"message":"Request-body is malformed"}`},
+		{true, 500, `{"message":"failed to read request-body"}`},
+	} {
+		r := newRig(t, gaurun.Options{Strict: c.strict}, nil)
+		rec := httptest.NewRecorder()
+		req := httptest.NewRequest("POST", "/push", io.MultiReader(strings.NewReader(`{"not`), broken{}))
+		r.server.Config.Handler.ServeHTTP(rec, req)
+		if rec.Code != c.status || rec.Body.String() != c.answer+"\n" {
+			t.Errorf("strict %v: %d %q", c.strict, rec.Code, rec.Body)
+		}
+	}
+	r := newRig(t, gaurun.Options{Strict: true}, nil)
+	if res, body := r.call("POST", "/push", strings.NewReader(one("")+"x")); res.StatusCode != 400 || body != `{"message":"Request-body is malformed"}`+"\n" {
+		t.Errorf("strict, JSON and more: %d %s", res.StatusCode, body)
 	}
 }
 
@@ -202,6 +229,8 @@ func TestWhatAppleGets(t *testing.T) {
 		{"background", `,"push_type":"background"`, arrived{`{"aps":{"alert":"m","badge":0}}`, "background", "5", "com.example.market"}, 0},
 		{"extend", `,"extend":[{"key":"url","val":"furima://it_1"},{"key":"n","val":"<1>"}]`, arrived{`{"aps":{"alert":"m","badge":0},"n":"<1>","url":"furima://it_1"}`, "alert", "10", "com.example.market"}, 0},
 		{"extend over aps", `,"extend":[{"key":"aps","val":"x"}]`, arrived{`{"aps":"x"}`, "alert", "10", "com.example.market"}, 0},
+		{"title without a message", `,"message":"","title":"t"`, arrived{`{"aps":{"alert":{"title":"t"},"badge":0}}`, "alert", "10", "com.example.market"}, 0},
+		{"no text at all", `,"message":"","badge":7`, arrived{`{"aps":{"badge":7}}`, "alert", "10", "com.example.market"}, 0},
 		{"expiry of years", `,"expiry":99999999`, arrived{`{"aps":{"alert":"m","badge":0}}`, "alert", "10", "com.example.market"}, 30 * 24 * time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -228,6 +257,60 @@ func TestWhatAppleGets(t *testing.T) {
 			var at int64
 			if _, err := fmt.Sscan(d.Expiration, &at); err != nil || time.Unix(at, 0).Sub(before.Add(c.expires)).Abs() > 30*time.Second {
 				t.Errorf("expires %q, want in %v", d.Expiration, c.expires)
+			}
+		})
+	}
+}
+
+func TestWhatGoogleGets(t *testing.T) {
+	t.Parallel()
+	phones := sandbox.NewPhones(sandbox.PhonesOptions{})
+	google, err := sandbox.OpenGoogle(sandbox.GoogleOptions{Dir: t.TempDir(), Phones: phones})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- google.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	r := newRig(t, gaurun.Options{AllowsEmptyMessage: true}, func(c *push.Config) {
+		c.Apps[0].FCM = push.FCMConfig{CredentialsFile: google.CredentialsFile(), Endpoint: google.URL(), CAFile: google.CAFile()}
+	})
+	const token = "android-token-0123456789abcdef"
+	for _, c := range []struct{ name, fields, want string }{
+		{"plain", `"message":"m"`, `{"data":{"message":"m"},"android":{"priority":"NORMAL"}}`},
+		{"empty", `"message":""`, `{"data":{"message":""},"android":{"priority":"NORMAL"}}`},
+		{"all", `"message":"m","collapse_key":"update","delay_while_idle":true,"time_to_live":10,"priority":"high","title":"t","badge":3,"identifier":"i","extend":[{"key":"url","val":"u"}]`,
+			`{"data":{"message":"m","url":"u"},"android":{"collapse_key":"update","priority":"HIGH","ttl":"10s"}}`},
+		{"extend over message", `"message":"m","priority":"normal","extend":[{"key":"message","val":"x"}]`, `{"data":{"message":"x"},"android":{"priority":"NORMAL"}}`},
+		{"a long collapse key", `"message":"m","collapse_key":"` + strings.Repeat("é ", 50) + `"`,
+			`{"data":{"message":"m"},"android":{"collapse_key":"` + strings.Repeat("é ", 50) + `","priority":"NORMAL"}}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			sub := phones.Subscribe(ctx)
+			if res, body := r.call("POST", "/push", strings.NewReader(`{"notifications":[{"token":["`+token+`"],"platform":2,`+c.fields+`}]}`)); res.StatusCode != 200 || body != `{"message":"ok"}`+"\n" {
+				t.Fatalf("%d %s", res.StatusCode, body)
+			}
+			d, ok := <-sub
+			if !ok {
+				t.Fatal("it did not arrive")
+			}
+			var got, want map[string]any
+			if err := errors.Join(json.Unmarshal(d.Payload, &got), json.Unmarshal([]byte(c.want), &want)); err != nil {
+				t.Fatal(err)
+			}
+			if got["token"] == token {
+				delete(got, "token") // the phone may be told by it
+			}
+			if diff := cmp.Diff(want, got); diff != "" || d.Token != token {
+				t.Errorf("for %s arrived (-want +got):\n%s", d.Token, diff)
 			}
 		})
 	}
@@ -284,7 +367,7 @@ func TestStatApp(t *testing.T) {
 	defer tick.Stop()
 	for {
 		res, body := r.call("GET", "/stat/app", nil)
-		if res.StatusCode == 200 && body == want && res.Header.Get("Content-Type") == "application/json; charset=utf-8" {
+		if res.StatusCode == 200 && body == want && res.Header.Get("Content-Type") == "application/json; charset=utf-8" && res.Header.Get("Server") == "Gaurun 0.14.0" {
 			return
 		}
 		select {
@@ -344,7 +427,7 @@ func FuzzPush(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	h := gaurun.Handler(gw, gaurun.Options{})
+	h := gaurun.New(gw, gaurun.Options{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("POST", "/push", strings.NewReader(string(body))))

@@ -3,6 +3,8 @@ package gaurun
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/furima/furima/internal/push"
@@ -38,10 +40,11 @@ type notification struct {
 
 	Extend []extend `json:"extend"`
 
+	Identifier string `json:"identifier"` // for the log alone
+
 	// What Gaurun reads too, so that a wrong type is an error as it is there.
-	Identifier string `json:"identifier"`
-	Retry      int    `json:"retry"`
-	ID         uint64 `json:"seq_id"`
+	Retry int    `json:"retry"`
+	ID    uint64 `json:"seq_id"`
 }
 
 type extend struct {
@@ -53,6 +56,12 @@ type extend struct {
 const (
 	maxExpiry     = 30 * 24 * time.Hour
 	maxTimeToLive = 2_419_200 // four weeks, Google's limit in seconds
+)
+
+// What the gateway's own collapse id may be.
+const (
+	maxCollapseID = 64
+	letters       = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 )
 
 // check returns why Gaurun would drop the notification, or "".
@@ -102,18 +111,21 @@ func (n *notification) payload() []byte {
 	type dictionary struct {
 		Title    string `json:"title,omitempty"`
 		Subtitle string `json:"subtitle,omitempty"`
-		Body     string `json:"body"`
+		Body     string `json:"body,omitempty"`
 	}
 	aps := struct {
-		Alert            any    `json:"alert"`
+		Alert            any    `json:"alert,omitempty"`
 		Badge            int    `json:"badge"`
 		Category         string `json:"category,omitempty"`
 		Sound            string `json:"sound,omitempty"`
 		ContentAvailable int    `json:"content-available,omitempty"`
 		MutableContent   int    `json:"mutable-content,omitempty"`
-	}{Alert: n.Message, Badge: n.Badge, Category: n.Category, Sound: n.Sound}
-	if n.Title != "" || n.Subtitle != "" {
+	}{Badge: n.Badge, Category: n.Category, Sound: n.Sound}
+	switch {
+	case n.Title != "" || n.Subtitle != "":
 		aps.Alert = dictionary{Title: n.Title, Subtitle: n.Subtitle, Body: n.Message}
+	case n.Message != "":
+		aps.Alert = n.Message
 	}
 	if n.ContentAvailable {
 		aps.ContentAvailable = 1
@@ -121,14 +133,28 @@ func (n *notification) payload() []byte {
 	if n.MutableContent {
 		aps.MutableContent = 1
 	}
+	if len(n.Extend) == 0 {
+		return object("aps", aps)
+	}
 	all := map[string]any{"aps": aps}
 	for _, e := range n.Extend {
 		all[e.Key] = e.Value
 	}
+	return encodeJSON(all)
+}
+
+// object returns a JSON object with one member.
+func object(key string, value any) []byte {
+	b := append([]byte{'{'}, strconv.Quote(key)...)
+	b = append(b, ':')
+	return append(append(b, encodeJSON(value)...), '}')
+}
+
+func encodeJSON(value any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // it would make text longer for nothing
-	if err := enc.Encode(all); err != nil {
+	if err := enc.Encode(value); err != nil {
 		panic(err) // strings and numbers always encode
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
@@ -136,11 +162,17 @@ func (n *notification) payload() []byte {
 
 func (n *notification) convertAndroid() (push.Notification, string) {
 	out := push.Notification{
-		Platform:   push.FCM,
-		Tokens:     n.Tokens,
-		CollapseID: n.CollapseKey,
-		Priority:   push.Normal,
-		Data:       map[string]string{"message": n.Message},
+		Platform: push.FCM,
+		Tokens:   n.Tokens,
+		Priority: push.Normal,
+		Data:     map[string]string{"message": n.Message},
+	}
+	switch {
+	case n.CollapseKey == "":
+	case len(n.CollapseKey) <= maxCollapseID && strings.Trim(n.CollapseKey, letters) == "":
+		out.CollapseID = n.CollapseKey
+	default: // Google takes any text, which the gateway's own field does not
+		out.FCM = &push.FCMOverride{Android: object("collapse_key", n.CollapseKey)}
 	}
 	for _, e := range n.Extend {
 		out.Data[e.Key] = e.Value

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,13 +13,24 @@ import (
 
 // serveStatApp answers with what /stat/app of Gaurun counts. Its queue is the
 // gateway's backlog; its pushers are the notifications that may be, and are,
-// under way at once.
-func (s *surface) serveStatApp(w http.ResponseWriter, _ *http.Request) {
+// under way at once: as core.pusher_max and core.workers have it, if they are
+// known.
+func (s *Surface) serveStatApp(w http.ResponseWriter, _ *http.Request) {
 	type platform struct {
 		Success int64 `json:"push_success"`
 		Error   int64 `json:"push_error"`
 	}
-	st := s.gw.Stats(s.o.App)
+	o := s.options()
+	st := s.gw.Stats(o.App)
+	queueMax, pusherMax := st.MaxBacklog, st.MaxInFlight
+	if o.QueueMax > 0 {
+		queueMax = o.QueueMax
+	}
+	if n := s.pushersSet(); n != nil {
+		pusherMax = *n * max(o.Workers, 1)
+	} else if o.Workers > 0 {
+		pusherMax = o.PusherMax * o.Workers
+	}
 	of := func(p push.Platform) platform {
 		return platform{Success: st.Platforms[p].Sent, Error: st.Platforms[p].Failed}
 	}
@@ -29,12 +41,14 @@ func (s *surface) serveStatApp(w http.ResponseWriter, _ *http.Request) {
 		PusherCount int64    `json:"pusher_count"`
 		IOS         platform `json:"ios"`
 		Android     platform `json:"android"`
-	}{st.MaxBacklog, st.Backlog, st.MaxInFlight, st.InFlight, of(push.APNS), of(push.FCM)}, "", " ")
+	}{queueMax, st.Backlog, pusherMax, st.InFlight, of(push.APNS), of(push.FCM)}, "", " ")
 	if err != nil {
+		s.logs.fault("Response-body could not be created")
 		http.Error(w, "Response-body could not be created", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Server", s.server())
 	_, _ = w.Write(body) // the client may be gone
 }
 
@@ -97,7 +111,8 @@ func (s *statGo) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // the client may be gone
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // never chunked, as in Gaurun
+	_, _ = w.Write(body)                                      // the client may be gone
 }
 
 // since fills in what has changed since the answer before.

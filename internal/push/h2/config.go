@@ -77,6 +77,11 @@ type Config struct {
 	MaxBodyBytes int
 	// DiscardOK drops the bodies of answers with a status of 2xx.
 	DiscardOK bool
+	// Spent, if not nil, is asked about every answer that is no success whether
+	// the connection that it came on is to take no more requests: it is closed
+	// when those that it has are answered, and another takes its place. Spent is
+	// called under a lock: it must be quick and call nothing of the pool.
+	Spent func(*Response) bool
 	// Logger gets the connections' troubles. nil means none.
 	Logger *slog.Logger
 	// Metrics may be shared by pools. nil means none.

@@ -56,6 +56,7 @@ type conn struct {
 	writing  time.Time   // since when a write is under way; zero if none is
 	gone     *goneAway   // the peer's GOAWAY
 	noted    bool        // the pool knows that this connection was no good
+	retired  bool        // by Pool.Retire, which says nothing about the connection
 	late     *time.Timer // closes the connection if its last words take too long
 	taken    int         // DATA received that has not been given back by WINDOW_UPDATE
 }
@@ -238,6 +239,22 @@ func (c *conn) drain() {
 	c.updateFree()
 }
 
+// retire ends the opening of streams, and the connection after the last.
+func (c *conn) retire() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.retired = true
+	c.drain()
+	idle := len(c.streams) == 0
+	c.mu.Unlock()
+	if idle { // else the reader ends it
+		c.end(lossDrained, nil, http2.ErrCodeNo)
+	}
+}
+
 // abandon resets the streams of a batch and appends their calls to done.
 func (c *conn) abandon(b *Batch, run uint32, err *Error, done []call) []call {
 	c.mu.Lock()
@@ -357,7 +374,7 @@ func (c *conn) end(cause string, err error, code http2.ErrCode) {
 		// The writer has the last word, but not for long.
 		c.late = time.AfterFunc(byeTimeout, func() { _ = c.wire.Conn.Close() })
 	}
-	good := c.noted || cause == lossIdle || cause == lossClosed ||
+	good := c.noted || c.retired || cause == lossIdle || cause == lossClosed ||
 		c.answers >= fewAnswers && cause != lossSilent && cause != lossProtocol
 	c.mu.Unlock()
 

@@ -88,19 +88,17 @@ func TestGoAwayWithAnErrorAndTheEnd(t *testing.T) {
 func TestGoAwayForEverIsNotHammered(t *testing.T) {
 	bubble(t, h2.Config{Connections: 2, QueueTimeout: time.Minute}, func(w *world) {
 		b := w.start(post(t, 3, "x")...)
-		go func() {
-			for p := range w.peers {
-				_ = p.fr.WriteSettings()
-				_ = p.fr.WriteGoAway(0, http2.ErrCodeNo, nil)
-				p.flush()
-			}
-		}()
+		stop := w.each(func(p *peer) {
+			_ = p.fr.WriteSettings()
+			_ = p.fr.WriteGoAway(0, http2.ErrCodeNo, nil)
+			p.flush()
+		})
 		for _, r := range w.wait(b) {
 			if h2.MaybeProcessed(r.Err) || r.Err == nil {
 				t.Errorf("error %v, want one of a request that was not processed", r.Err)
 			}
 		}
-		close(w.peers)
+		stop()
 		if n := len(w.dials); n > 20 {
 			t.Errorf("%d connections in a minute", n)
 		}

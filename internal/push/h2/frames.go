@@ -189,6 +189,10 @@ func (c *conn) answered(s *stream) {
 	if c.soft < c.p.cfg.MaxStreams {
 		c.soft++
 	}
+	if spent := c.p.cfg.Spent; spent != nil && s.status/100 != 2 && !c.drained && spent(r) {
+		c.drain()
+		c.p.kickKeeper() // for another one
+	}
 	if !s.complete { // the server did not want the rest of the request
 		c.ctrl = appendReset(c.ctrl, s.id, uint32(http2.ErrCodeCancel))
 	}

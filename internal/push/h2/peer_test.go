@@ -85,6 +85,26 @@ func (w *world) acceptSilent() *peer {
 	}
 }
 
+// each does something with every connection that comes in, until stop. One that
+// comes later is left to the end of the bubble.
+func (w *world) each(do func(p *peer)) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case p := <-w.peers:
+				do(p)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		synctest.Wait()
+	}
+}
+
 // start sends requests in a batch.
 func (w *world) start(reqs ...h2.Request) *h2.Batch {
 	w.t.Helper()

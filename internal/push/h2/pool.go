@@ -337,6 +337,19 @@ func (p *Pool) Close(ctx context.Context) error {
 	return err
 }
 
+// Retire lets the connections that there are take no more requests, and closes
+// each when those that it has are answered. Later requests get new connections.
+// It is for when what the server knows a connection by is no longer valid.
+func (p *Pool) Retire() {
+	p.mu.Lock()
+	conns := slices.Clone(p.conns)
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.retire()
+	}
+	p.kickKeeper()
+}
+
 // shut ends everything at once.
 func (p *Pool) shut() {
 	p.mu.Lock()

@@ -88,18 +88,16 @@ func TestGiveUpAfter(t *testing.T) {
 func TestConnectionsThatAreNoGoodBackOff(t *testing.T) {
 	bubble(t, h2.Config{Connections: 2, QueueTimeout: 2 * time.Minute}, func(w *world) {
 		b := w.start(post(t, 2, "x")...)
-		go func() {
-			for p := range w.peers {
-				_ = p.nc.Close()
-			}
-		}()
+		stop := w.each(func(p *peer) {
+			_ = p.nc.Close()
+		})
 		for _, r := range w.wait(b) {
 			wantErr(t, r, h2.Queued, false)
 			if !errors.Is(r.Err, io.EOF) && !errors.Is(r.Err, io.ErrClosedPipe) {
 				t.Errorf("error %v does not say why", r.Err)
 			}
 		}
-		close(w.peers)
+		stop()
 		if n := len(w.dials); n > 30 {
 			t.Errorf("%d connections in two minutes", n)
 		}
@@ -414,10 +412,10 @@ func TestMetrics(t *testing.T) {
 				got[f.GetName()] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
-		delete(got, "furima_h2_writes_total") // as it comes
+		delete(got, "furima_push_h2_writes_total") // as it comes
 		want := map[string]float64{
-			"furima_h2_connections": 1, "furima_h2_connects_total": 1, "furima_h2_requests_total": 6,
-			"furima_h2_errors_total": 1, "furima_h2_resent_total": 1,
+			"furima_push_h2_connections": 1, "furima_push_h2_connects_total": 1, "furima_push_h2_requests_total": 6,
+			"furima_push_h2_errors_total": 1, "furima_push_h2_resent_total": 1,
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("metrics (-want +got):\n%s", d)

@@ -3,18 +3,12 @@ package sandbox
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // AppleOptions say how the stand-in for Apple is set up.
@@ -37,39 +31,26 @@ type AppleOptions struct {
 
 // Apple is a stand-in for Apple's push service.
 type Apple struct {
-	o      AppleOptions
-	creds  credentials
-	ln     net.Listener
-	server *http.Server
-	auth   tokenCheck
+	o        AppleOptions
+	creds    credentials
+	ln       net.Listener
+	tls      *tls.Config
+	auth     tokenCheck
+	devices  deviceLimit
+	channels channelStore
+	manners  atomic.Pointer[Manners]
+
+	accepted  atomic.Int64 // answers of 200
+	unwelcome atomic.Int64 // streams beyond what a connection may have
 
 	mu      sync.Mutex // guards what follows
 	latency time.Duration
-	faults  []Fault
+	faults  []*fault
 	answers map[string]int64 // by status and reason
 	hanging int
-	conns   int
-	well    chan struct{} // closed by Recover, then replaced
-}
-
-// Fault makes the stand-in refuse what it would have accepted.
-type Fault struct {
-	// Token is the phone that the fault is for. Empty means every phone.
-	Token string `json:"token,omitempty"`
-	// Count is how many requests are refused. Below 0 means all from now on,
-	// 0 means 1.
-	Count int `json:"count,omitempty"`
-	// Status and Reason are the answer, as in {"status":503,
-	// "reason":"ServiceUnavailable"}.
-	Status int    `json:"status"`
-	Reason string `json:"reason"`
-	// RetryAfter is the Retry-After header in seconds. 0 means none.
-	RetryAfter int `json:"retry_after,omitempty"`
-	// Deliver says that the notification reaches the phone although the
-	// answer says otherwise, as happens when an answer is lost.
-	Deliver bool `json:"deliver,omitempty"`
-	// Hang says that there is no answer at all until the client gives up.
-	Hang bool `json:"hang,omitempty"`
+	made    int // connections
+	conns   map[*conn]struct{}
+	stopped bool
 }
 
 // OpenApple makes or reads the credentials and listens; Run then serves. It
@@ -96,30 +77,29 @@ func OpenApple(o AppleOptions) (*Apple, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the sandbox for Apple: %w", err)
 	}
-	a := &Apple{o: o, creds: creds, ln: ln, answers: make(map[string]int64), well: make(chan struct{})}
-	a.auth = tokenCheck{key: &creds.signing.PublicKey, now: o.Now}
-	a.server = &http.Server{
-		Handler: http.HandlerFunc(a.serve),
-		TLSConfig: &tls.Config{
+	a := &Apple{
+		o: o, creds: creds, ln: ln,
+		tls: &tls.Config{
 			Certificates: []tls.Certificate{creds.server},
 			MinVersion:   tls.VersionTLS12,
 			NextProtos:   []string{"h2"},
+			// Any certificate is as good as a provider token.
+			ClientAuth: tls.RequestClientCert,
+			// Small writes are a mode of their own: see Manners.TinyWrites.
+			DynamicRecordSizingDisabled: true,
 		},
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000},
-		ConnState:         a.countConn,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Hour,
-		MaxHeaderBytes:    16 << 10,
-		// Broken handshakes of clients are their business.
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		auth:    tokenCheck{key: &creds.signing.PublicKey, now: o.Now},
+		answers: make(map[string]int64),
+		conns:   make(map[*conn]struct{}),
 	}
+	a.manners.Store(&Manners{})
 	return a, nil
 }
 
 // Addr is the address that the stand-in listens on.
 func (a *Apple) Addr() net.Addr { return a.ln.Addr() }
 
-// URL is the endpoint to configure.
+// URL is the endpoint to configure, for notifications and for channels.
 func (a *Apple) URL() string { return "https://" + a.ln.Addr().String() }
 
 // KeyFile is the .p8 file of the one signing key that is known.
@@ -130,38 +110,82 @@ func (a *Apple) CAFile() string { return a.creds.caFile }
 
 // Run serves until ctx ends.
 func (a *Apple) Run(ctx context.Context) error {
-	// Answers that wait (Fault.Hang, latency) end with ctx.
-	a.server.BaseContext = func(net.Listener) context.Context { return ctx }
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if a.server.Shutdown(grace) != nil {
-			_ = a.server.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer context.AfterFunc(ctx, a.stop)()
+	for {
+		nc, err := a.ln.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = nc.Close()
+			}
+			a.stop()
+			return nil
 		}
-	}()
-	err := a.server.ServeTLS(a.ln, "", "")
-	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the sandbox for Apple: %w", err)
+		if err != nil {
+			a.stop()
+			return fmt.Errorf("serve the sandbox for Apple: %w", err)
+		}
+		c := newConn(a, nc)
+		if !a.add(c) {
+			_ = nc.Close()
+			continue
+		}
+		wg.Go(c.serve)
 	}
-	<-stopped
-	return nil
 }
 
 // Close stops listening. It is needed only when Run is not called.
 func (a *Apple) Close() error { return a.ln.Close() }
+
+// stop ends the listener and the connections.
+func (a *Apple) stop() {
+	_ = a.ln.Close()
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+	for _, c := range a.open() {
+		c.shutdown()
+	}
+}
+
+func (a *Apple) add(c *conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped {
+		return false
+	}
+	a.made++
+	a.conns[c] = struct{}{}
+	return true
+}
+
+func (a *Apple) remove(c *conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.conns, c)
+}
+
+// open returns the connections that are open.
+func (a *Apple) open() []*conn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	conns := make([]*conn, 0, len(a.conns))
+	for c := range a.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
 
 // Fail adds a fault. Faults are tried in the order in which they were added.
 func (a *Apple) Fail(f Fault) {
 	if f.Count == 0 {
 		f.Count = 1
 	}
-	f.Token = strings.ToLower(f.Token)
+	f.Token = canonical(f.Token)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.faults = append(a.faults, f)
+	a.faults = append(a.faults, &fault{Fault: f})
 }
 
 // SetLatency makes every answer take at least d.
@@ -171,14 +195,24 @@ func (a *Apple) SetLatency(d time.Duration) {
 	a.latency = d
 }
 
-// Recover takes all faults and the latency back. Requests that hang end without
-// an answer.
+// SetManners says how connections behave from now on, those that are open too.
+func (a *Apple) SetManners(m Manners) {
+	a.manners.Store(&m)
+	for _, c := range a.open() {
+		c.announce()
+	}
+}
+
+// Recover takes all faults, the latency and the manners back. Requests that hang
+// end without an answer, and connections that had fallen silent end.
 func (a *Apple) Recover() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.faults, a.latency = nil, 0
-	close(a.well)
-	a.well = make(chan struct{})
+	a.mu.Unlock()
+	a.SetManners(Manners{})
+	for _, c := range a.open() {
+		c.recover()
+	}
 }
 
 // Answers returns how often each answer was given: "200" for accepted, else
@@ -186,9 +220,12 @@ func (a *Apple) Recover() {
 func (a *Apple) Answers() map[string]int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	answers := make(map[string]int64, len(a.answers))
+	answers := make(map[string]int64, len(a.answers)+1)
 	for k, n := range a.answers {
 		answers[k] = n
+	}
+	if n := a.accepted.Load(); n > 0 {
+		answers["200"] = n
 	}
 	return answers
 }
@@ -205,132 +242,37 @@ func (a *Apple) Waiting() int {
 func (a *Apple) Connections() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.conns
+	return a.made
 }
 
-func (a *Apple) countConn(_ net.Conn, s http.ConnState) {
-	if s == http.StateNew {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.conns++
-	}
-}
+// Open returns how many connections there are now.
+func (a *Apple) Open() int { return len(a.open()) }
 
-// hang keeps a request without an answer until its client gives up.
-func (a *Apple) hang(ctx context.Context) {
-	a.mu.Lock()
-	a.hanging++
-	well := a.well
-	a.mu.Unlock()
-	select {
-	case <-ctx.Done():
-	case <-well:
-	}
-	a.mu.Lock()
-	a.hanging--
-	a.mu.Unlock()
-}
+// RefusedStreams returns how many streams were refused because a client opened
+// more than the connection had allowed it and it had acknowledged.
+func (a *Apple) RefusedStreams() int64 { return a.unwelcome.Load() }
 
-// nextFault returns the fault that this request meets, if any, and uses it up.
-func (a *Apple) nextFault(token string) (Fault, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, f := range a.faults {
-		if f.Token != "" && f.Token != token {
-			continue
-		}
-		if f.Count > 0 {
-			if a.faults[i].Count--; a.faults[i].Count == 0 {
-				a.faults = append(a.faults[:i:i], a.faults[i+1:]...)
-			}
-		}
-		return f, true
-	}
-	return Fault{}, false
-}
-
-// refusal is an answer other than 200.
-type refusal struct {
-	status     int
-	reason     string
-	since      time.Time // with 410: when the token died
-	retryAfter int
-}
-
-func (a *Apple) serve(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
-	a.mu.Lock()
-	latency := a.latency
-	a.mu.Unlock()
-
-	id := r.Header.Get("apns-id")
-	if id == "" {
-		id = strings.ToUpper(uuid.NewString())
-	}
-	w.Header().Set("apns-id", id)
-
-	// One byte more than any push type may have shows what is too large.
-	body, err := io.ReadAll(io.LimitReader(r.Body, 5121))
-	if err != nil {
-		return // the client is gone
-	}
-	d, no := a.check(r, body)
-	d.APNSID = id
-	if latency > 0 && !pause(ctx, latency) {
+// count notes an answer.
+func (a *Apple) count(status int, reason string) {
+	if status == 200 {
+		a.accepted.Add(1)
 		return
 	}
-	if no == nil {
-		if f, ok := a.nextFault(d.Token); ok {
-			if f.Deliver {
-				a.o.Phones.receive(d)
-			}
-			if f.Hang {
-				a.hang(ctx)
-				panic(http.ErrAbortHandler) // resets the stream without an answer
-			}
-			no = &refusal{status: f.Status, reason: f.Reason, retryAfter: f.RetryAfter, since: a.o.Now()}
-		} else {
-			a.o.Phones.receive(d)
-		}
-	}
-	a.answer(w, no)
-}
-
-func (a *Apple) answer(w http.ResponseWriter, no *refusal) {
-	key := "200"
-	if no != nil {
-		key = fmt.Sprintf("%d %s", no.status, no.reason)
-	}
+	key := fmt.Sprintf("%d %s", status, reason)
 	a.mu.Lock()
 	a.answers[key]++
 	a.mu.Unlock()
-	if no == nil {
-		w.WriteHeader(http.StatusOK)
-		return
-	}
-	if no.retryAfter > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(no.retryAfter))
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(no.status)
-	answer := struct {
-		Reason    string `json:"reason"`
-		Timestamp int64  `json:"timestamp,omitempty"`
-	}{Reason: no.reason}
-	if no.status == http.StatusGone {
-		answer.Timestamp = no.since.UnixMilli()
-	}
-	_ = json.NewEncoder(w).Encode(answer) // the client may be gone
 }
 
-// pause waits for d and reports whether ctx lasted.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// hang counts requests without an answer.
+func (a *Apple) hang(n int) {
+	a.mu.Lock()
+	a.hanging += n
+	a.mu.Unlock()
+}
+
+func (a *Apple) delay() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.latency
 }

@@ -13,11 +13,16 @@ import (
 // Control returns the stand-in's own API, for tests of whole programs:
 //
 //	GET    /sandbox/deliveries?after=N&limit=N   what arrived
-//	GET    /sandbox/counts                       totals, and the answers given
-//	POST   /sandbox/faults                       {"status":503,"reason":"…","count":3} or {"latency":"50ms"}
+//	GET    /sandbox/counts                       totals, the answers given, connections
+//	POST   /sandbox/faults                       a Fault, {"latency":"50ms"}, {"manners":{…}}, or several of them
 //	DELETE /sandbox/faults                       back to normal
 //	POST   /sandbox/uninstall, /sandbox/install  {"token":"…"}
 //	POST   /sandbox/devices                      {"token":"…","label":"…"}
+//
+// A Fault is what requests meet: an answer, {"status":503,"reason":"…"}, or one of
+// "hang", "refuse", "reset", "goaway", "drop" and "silent", with "count", "skip",
+// "every", "token" and "deliver" to say which requests. Manners are how all
+// connections behave: see Manners.
 //
 // It is for a listener that only the developer reaches. Requests that a
 // browser sends from another site are refused.
@@ -28,10 +33,14 @@ func (a *Apple) Control() http.Handler {
 	mux.HandleFunc("GET /sandbox/counts", func(w http.ResponseWriter, _ *http.Request) {
 		total, repeated := p.Received()
 		writeJSON(w, http.StatusOK, struct {
-			Received int64            `json:"received"`
-			Repeated int64            `json:"repeated"`
-			Answers  map[string]int64 `json:"answers"`
-		}{total, repeated, a.Answers()})
+			Received    int64            `json:"received"`
+			Repeated    int64            `json:"repeated"`
+			Answers     map[string]int64 `json:"answers"`
+			Waiting     int              `json:"waiting"`
+			Connections int              `json:"connections"` // made since the start
+			Open        int              `json:"open"`        // of them
+			Refused     int64            `json:"refused_streams"`
+		}{total, repeated, a.Answers(), a.Waiting(), a.Connections(), a.Open(), a.RefusedStreams()})
 	})
 	mux.HandleFunc("POST /sandbox/faults", a.serveFault)
 	mux.HandleFunc("DELETE /sandbox/faults", func(w http.ResponseWriter, _ *http.Request) {
@@ -106,29 +115,32 @@ func number(r *http.Request, name string) (int64, error) {
 func (a *Apple) serveFault(w http.ResponseWriter, r *http.Request) {
 	var f struct {
 		Fault
-		Latency *string `json:"latency"`
+		Latency *Duration `json:"latency"`
+		Manners *Manners  `json:"manners"`
 	}
 	if err := readJSON(w, r, &f); err != nil {
 		refuse(w, err)
 		return
 	}
-	if f.Latency == nil && f.Status == 0 && !f.Hang {
-		refuse(w, errors.New("give status and reason, hang, or latency"))
+	if f.Latency == nil && f.Manners == nil && !f.acts() {
+		refuse(w, errors.New("give status and reason, hang, refuse, reset, goaway, drop, silent, manners or latency"))
 		return
 	}
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
-		refuse(w, errors.New("status must be between 200 and 599"))
+	if err := f.validate(); err != nil {
+		refuse(w, err)
 		return
 	}
-	if f.Latency != nil {
-		d, err := time.ParseDuration(*f.Latency)
-		if err != nil || d < 0 {
-			refuse(w, errors.New(`latency must be a duration, as "50ms"`))
+	if f.Manners != nil {
+		if err := f.Manners.validate(); err != nil {
+			refuse(w, err)
 			return
 		}
-		a.SetLatency(d)
+		a.SetManners(*f.Manners)
 	}
-	if f.Status != 0 || f.Hang {
+	if f.Latency != nil {
+		a.SetLatency(time.Duration(*f.Latency))
+	}
+	if f.acts() {
 		a.Fail(f.Fault)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -22,10 +22,20 @@
 // Tokens are what they are at Apple: hexadecimal, 64 digits or more. A token
 // that begins with DeadPrefix belongs to a phone that removed the app long
 // ago; one that begins with ForeignPrefix belongs to another environment.
-// Phones.Uninstall takes the app from a phone.
+// Phones.Uninstall takes the app from a phone. Broadcast channels are managed
+// under the same address as notifications are sent to.
 //
-// It is no load target: one lock guards the phones, and a lean server is
-// better for measuring. It knows nothing of the gateway's code.
+// Apple is as difficult as the real one is said to be. A connection takes one
+// request at a time until the first valid provider token; the rest is asked for:
+// Fail lets single requests meet a fault (answers, no answer, GOAWAY,
+// REFUSED_STREAM, a connection that is dropped or dies silently), SetManners says
+// how all connections behave (limits that fall, tiny writes, slow reads, a revoked
+// key, a limit per phone), SetLatency makes everything slow. Recover ends it all.
+// Control is the same over HTTP.
+//
+// Apple takes tens of thousands of notifications a second, and remembers them;
+// what is to be measured is better served by a server that does nothing. The
+// package knows nothing of the gateway's code.
 //
 // All methods may be called from several goroutines at once. Run owns every
 // goroutine of its server and leaves none behind.

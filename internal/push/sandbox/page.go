@@ -103,9 +103,10 @@ func (p *Phones) serveEvents(w http.ResponseWriter, r *http.Request) {
 	event(&out, "hello", "", p.born)
 	for {
 		p.mu.Lock()
-		ds, changed := p.since(after, 100)
+		ds, changed := p.since(after, 100), p.wait()
 		rev := p.revision
 		p.mu.Unlock()
+		show(ds)
 		if rev != revision {
 			revision = rev
 			event(&out, "gone", "", p.Gone())

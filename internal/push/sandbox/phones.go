@@ -35,8 +35,9 @@ type PhonesOptions struct {
 type Delivery struct {
 	Seq        int64           `json:"seq"` // 1 for the first, then one more each
 	Time       time.Time       `json:"time"`
-	Token      string          `json:"token"`
-	Label      string          `json:"label,omitempty"` // whose phone, when it is known
+	Token      string          `json:"token"`             // ChannelPrefix and an id for a broadcast
+	Channel    string          `json:"channel,omitempty"` // id, of a broadcast
+	Label      string          `json:"label,omitempty"`   // whose phone, when it is known
 	APNSID     string          `json:"apns_id"`
 	Topic      string          `json:"topic"`
 	PushType   string          `json:"push_type"`
@@ -64,7 +65,7 @@ type Phones struct {
 	counted  []string             // the keys of counts in the order of arrival, a ring
 	oldest   int                  // index in counted of the oldest
 	repeated int64
-	changed  chan struct{} // closed when there is something new, then replaced
+	changed  chan struct{} // closed when there is something new; nil while nobody waits
 	revision int64         // goes up when labels or gone change
 }
 
@@ -92,19 +93,18 @@ func NewPhones(o PhonesOptions) *Phones {
 		o.Now = time.Now
 	}
 	return &Phones{
-		o:       o,
-		born:    o.Now().UnixNano(),
-		ring:    make([]Delivery, o.Keep),
-		labels:  make(map[string]string),
-		gone:    make(map[string]time.Time),
-		counts:  make(map[string]int),
-		changed: make(chan struct{}),
+		o:      o,
+		born:   o.Now().UnixNano(),
+		ring:   make([]Delivery, o.Keep),
+		labels: make(map[string]string),
+		gone:   make(map[string]time.Time),
+		counts: make(map[string]int),
 	}
 }
 
 // Label names the owner of a phone; an empty label forgets the name.
 func (p *Phones) Label(token, label string) {
-	token = strings.ToLower(token)
+	token = canonical(token)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if label == "" {
@@ -118,7 +118,7 @@ func (p *Phones) Label(token, label string) {
 
 // Uninstall takes the app from a phone: from now on Apple answers 410 for it.
 func (p *Phones) Uninstall(token string) {
-	token = strings.ToLower(token)
+	token = canonical(token)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, already := p.gone[token]; already || len(p.gone) >= maxLabels {
@@ -133,7 +133,7 @@ func (p *Phones) Uninstall(token string) {
 func (p *Phones) Install(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.gone, strings.ToLower(token))
+	delete(p.gone, canonical(token))
 	p.revision++
 	p.wake()
 }
@@ -160,10 +160,8 @@ func (p *Phones) Gone() map[string]time.Time {
 	return gone
 }
 
-// receive puts a notification on a phone. Seq, Time and what is shown of the
-// payload are set here.
+// receive puts a notification on a phone. Seq and Time are set here.
 func (p *Phones) receive(d Delivery) {
-	d.Title, d.Subtitle, d.Body, d.Badge = visible(d.Payload)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last++
@@ -191,8 +189,18 @@ func (p *Phones) count(id string) {
 
 // wake tells every waiter that something is new. p.mu is held.
 func (p *Phones) wake() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// wait returns the channel that is closed when something is new. p.mu is held.
+func (p *Phones) wait() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
 }
 
 // Count returns how often a notification with this apns-id arrived.
@@ -215,18 +223,28 @@ func (p *Phones) Received() (total, repeated int64) {
 // forgotten is missing from it.
 func (p *Phones) Deliveries(after int64, limit int) []Delivery {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	ds, _ := p.since(after, limit)
+	ds := p.since(after, limit)
+	p.mu.Unlock()
+	show(ds)
 	return ds
 }
 
-// since is Deliveries with p.mu held; it also returns the channel that is
-// closed when there is more.
-func (p *Phones) since(after int64, limit int) ([]Delivery, <-chan struct{}) {
+// show fills in what lock screens show of deliveries: who looks at them pays for
+// it, not who delivers.
+func show(ds []Delivery) {
+	for i := range ds {
+		if d := &ds[i]; d.Title == "" && d.Body == "" && d.Badge == 0 { // else the stand-in knew how to read it
+			d.Title, d.Subtitle, d.Body, d.Badge = visible(d.Payload)
+		}
+	}
+}
+
+// since is Deliveries with p.mu held, without what is shown.
+func (p *Phones) since(after int64, limit int) []Delivery {
 	first := max(after+1, p.last-int64(len(p.ring))+1, 1)
 	n := p.last - first + 1
 	if n <= 0 {
-		return nil, p.changed
+		return nil
 	}
 	if limit > 0 {
 		n = min(n, int64(limit))
@@ -234,10 +252,12 @@ func (p *Phones) since(after int64, limit int) ([]Delivery, <-chan struct{}) {
 	ds := make([]Delivery, 0, n)
 	for seq := first; seq < first+n; seq++ {
 		d := p.ring[seq%int64(len(p.ring))]
-		d.Label = p.labels[d.Token]
+		if d.Label = p.labels[d.Token]; d.Label == "" && d.Channel != "" {
+			d.Label = "Broadcast channel"
+		}
 		ds = append(ds, d)
 	}
-	return ds, p.changed
+	return ds
 }
 
 // Subscribe returns a channel of everything that arrives from now on. It is
@@ -252,8 +272,9 @@ func (p *Phones) Subscribe(ctx context.Context) <-chan Delivery {
 		defer close(out)
 		for {
 			p.mu.Lock()
-			ds, changed := p.since(after, 100)
+			ds, changed := p.since(after, 100), p.wait()
 			p.mu.Unlock()
+			show(ds)
 			for _, d := range ds {
 				select {
 				case out <- d:
