@@ -159,15 +159,21 @@ type state struct {
 }
 
 func stateOf(r daemon.Report) state {
-	var failing []string
+	var failing, degraded []string
 	for _, c := range r.Checks {
-		if c.State != daemon.CheckOK {
+		switch c.State {
+		case daemon.CheckOK:
+		case daemon.CheckDegraded:
+			degraded = append(degraded, c.Name)
+		default:
 			failing = append(failing, c.Name)
 		}
 	}
 	switch {
 	case len(failing) > 0:
 		return state{"failing: " + strings.Join(failing, ", "), "bad"}
+	case r.Ready && len(degraded) > 0:
+		return state{"ready, degraded: " + strings.Join(degraded, ", "), "wait"}
 	case r.Ready:
 		return state{"ready", "good"}
 	}

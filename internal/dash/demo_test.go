@@ -145,6 +145,8 @@ func (d *demo) push(wave, secs float64) {
 	for provider, rate := range map[string]float64{"apns": 31, "fcm": 24} {
 		l := prometheus.Labels{"app": "market", "provider": provider}
 		d.gauge("furima_push_paused", l, 0)
+		d.gauge("furima_push_backlog_age_seconds", l, math.Max(0, 0.2*d.rnd.NormFloat64()))
+		d.count("furima_push_dead_token_hits_total", l, float64(d.times(0.4*wave*secs)))
 		for range d.times(rate * wave * secs) {
 			d.count("furima_push_accepted_total", prometheus.Labels{"app": "market"}, 1)
 			outcome, reason := "sent", ""
@@ -154,13 +156,37 @@ func (d *demo) push(wave, secs float64) {
 			case x < .013:
 				outcome, reason = "retry", "ServiceUnavailable"
 			}
-			d.count("furima_push_results_total", prometheus.Labels{"app": "market", "provider": provider, "outcome": outcome, "reason": reason}, 1)
+			as := prometheus.Labels{"app": "market", "provider": provider, "outcome": outcome, "reason": reason}
+			d.count("furima_push_results_total", as, 1)
 			took := 0.045 * math.Exp(0.4*d.rnd.NormFloat64())
-			d.observe("furima_push_provider_seconds", l, took)
+			d.observe("furima_push_provider_seconds", as, took)
 			d.observe("furima_push_delivery_seconds", l, took+0.008)
 		}
+		pool := prometheus.Labels{"pool": provider}
+		d.gauge("furima_push_h2_connections", pool, 4)
+		d.count("furima_push_h2_requests_total", pool, rate*wave*secs)
+		d.count("furima_push_h2_writes_total", pool, rate*wave*secs/3.2)
+		d.count("furima_push_h2_resent_total", pool, 0)
 	}
+	d.count("furima_push_breaker_opened_total", prometheus.Labels{"app": "market", "provider": "fcm", "state": "down"}, float64(d.times(secs/200)))
+	d.gauge("furima_push_breaker_state", prometheus.Labels{"app": "market", "provider": "fcm", "state": "down"}, 0)
+	for _, r := range []struct {
+		route, status string
+		rate          float64
+	}{{"POST /v1/push", "202", 29}, {"POST /v1/push", "422", 0.1}, {"GET /v1/feedback", "200", 0.2}, {"POST /push", "200", 9}} {
+		for range d.times(r.rate * wave * secs) {
+			d.count("furima_push_requests_total", prometheus.Labels{"route": r.route, "status": r.status}, 1)
+			d.observe("furima_push_request_seconds", prometheus.Labels{"route": r.route}, 0.004*math.Exp(0.5*d.rnd.NormFloat64()))
+		}
+	}
+	for range d.times(0.3 * secs) {
+		d.count("furima_push_webhook_posts_total", prometheus.Labels{"app": "market", "outcome": "ok"}, 1)
+		d.count("furima_push_webhook_tokens_total", prometheus.Labels{"app": "market"}, 2)
+		d.observe("furima_push_webhook_seconds", prometheus.Labels{"app": "market"}, 0.03)
+	}
+	d.gauge("furima_push_dead_tokens", prometheus.Labels{}, 1843)
 	d.gauge("furima_push_backlog", prometheus.Labels{}, math.Round(math.Max(0, 4+3*d.rnd.NormFloat64())))
+	d.gauge("furima_push_backlog_max", prometheus.Labels{}, 10e6)
 }
 
 func (d *demo) gauge(name string, labels prometheus.Labels, v float64) {

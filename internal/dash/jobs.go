@@ -36,13 +36,14 @@ func (b *builder) jobs() {
 	b.table(t)
 }
 
-// inState is how many jobs of a kind, "" for all, are in a state.
+// inState is how many jobs of a kind, "" for all, are in a state. An empty queue
+// has no series.
 func inState(count *family, kind, state string) float64 {
 	list := seriesOf(count, "state", state)
 	if kind != "" {
 		list = where(list, "kind", kind)
 	}
-	if count != nil && len(list) == 0 {
+	if len(list) == 0 {
 		return 0
 	}
 	return sumValues(list)

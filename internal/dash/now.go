@@ -237,52 +237,6 @@ func (b *builder) cache() {
 	b.tile(t)
 }
 
-func (b *builder) push() {
-	results := b.fam("furima_push_results_total")
-	if results == nil {
-		return
-	}
-	outcome := func(list []*series, names ...string) float64 {
-		return b.rate(results.name, where(list, "outcome", names...))
-	}
-	main := b.cell("now/push/sent", "delivered", unitPerSecond, outcome(results.series, "sent"))
-	failed := b.cell("now/push/failed", "rejected", unitPerSecond, outcome(results.series, "rejected", "refused")).bad()
-	t := tile{Title: "Push", Main: main, Chart: chart{Title: "Notifications a second", Unit: unitPerSecond, Lines: []line{main.line("main"), failed.line("bad")}}}
-	if f := b.fam("furima_push_accepted_total"); f != nil {
-		t.Subs = append(t.Subs, b.cell("now/push/accepted", "accepted", unitPerSecond, b.rate(f.name, f.series)))
-	}
-	t.Subs = append(t.Subs, failed)
-	b.tile(t)
-
-	if f := b.fam("furima_push_backlog"); f != nil {
-		main := b.cell("now/push/backlog", "waiting", unitNone, sumValues(f.series))
-		t := tile{Title: "Push backlog", Main: main, Chart: chart{Title: "Notifications that wait", Unit: unitNone, Lines: []line{main.line("main")}}}
-		if d := b.fam("furima_push_delivery_seconds"); d != nil {
-			qs := b.quantileCells("now/push/delivery/", d.name, d.series)
-			qs[1].Name = "delay p95"
-			t.Subs = append(t.Subs, qs[1])
-		}
-		b.tile(t)
-	}
-
-	table := table{Title: "Push", Wide: true, Head: []string{"delivered", "p95", "dead tokens", "rejected", "retried", "paused"}}
-	took, held := b.fam("furima_push_provider_seconds"), b.fam("furima_push_paused")
-	helds := by(held, "app", "provider")
-	for _, p := range by(results, "app", "provider") {
-		key := "push/" + p.name + "/"
-		sent := b.cell(key+"sent", "delivered", unitPerSecond, outcome(p.list, "sent"))
-		table.Rows = append(table.Rows, row{Name: p.name, Cells: []cell{
-			sent,
-			b.p95(key, "p95", took, "app", p.list[0].label("app"), "provider", p.list[0].label("provider")),
-			b.cell(key+"dead", "dead tokens", unitPerSecond, outcome(p.list, "unregistered")),
-			b.cell(key+"rejected", "rejected", unitPerSecond, outcome(p.list, "rejected")).bad(),
-			b.cell(key+"retried", "retried", unitPerSecond, outcome(p.list, "retry", "down", "refused")),
-			b.cell(key+"paused", "paused", unitNone, maxValue(find(helds, p.name))).bad(),
-		}, Chart: chart{Title: p.name + ", delivered a second", Unit: unitPerSecond, Lines: []line{sent.line("main")}}})
-	}
-	b.table(table)
-}
-
 // market shows what people do.
 func (b *builder) market() {
 	f := b.fam("furima_store_events_total")

@@ -105,7 +105,31 @@ func TestNow(t *testing.T) {
 		count("furima_push_accepted_total", 60, "app", "market")
 		gauge("furima_push_backlog", 7)
 		gauge("furima_push_paused", 1, apns...)
-		observe("furima_push_provider_seconds", 10, .05, apns...)
+		gauge("furima_push_backlog_max", 70)
+		gauge("furima_push_backlog_age_seconds", 4, apns...)
+		count("furima_push_breaker_opened_total", 3, append(apns, "state", "down")...)
+		count("furima_push_breaker_opened_total", 0, append(apns, "state", "refused")...)
+		gauge("furima_push_breaker_state", 1, append(apns, "state", "down")...)
+		count("furima_push_dead_token_hits_total", 4, apns...)
+		gauge("furima_push_dead_tokens", 1843)
+		count("furima_push_webhook_posts_total", 2, "app", "market", "outcome", "ok")
+		count("furima_push_webhook_posts_total", 1, "app", "market", "outcome", "refused")
+		count("furima_push_webhook_posts_total", 1, "app", "market", "outcome", "failed")
+		count("furima_push_webhook_tokens_total", 8, "app", "market")
+		observe("furima_push_webhook_seconds", 4, .05, "app", "market")
+		count("furima_push_requests_total", 6, "route", "POST /v1/push", "status", "202")
+		count("furima_push_requests_total", 2, "route", "POST /v1/push", "status", "429")
+		count("furima_push_requests_total", 2, "route", "POST /v1/push", "status", "422")
+		count("furima_push_requests_total", 2, "route", "GET /v1/feedback", "status", "200")
+		observe("furima_push_request_seconds", 10, .005, "route", "POST /v1/push")
+		gauge("furima_push_h2_connections", 4, "pool", "apns")
+		count("furima_push_h2_requests_total", 64, "pool", "apns")
+		count("furima_push_h2_writes_total", 16, "pool", "apns")
+		count("furima_push_h2_resent_total", 2, "pool", "apns")
+		count("furima_push_h2_losses_total", 1, "pool", "apns", "cause", "lost")
+		count("furima_push_h2_losses_total", 1, "pool", "apns", "cause", "idle")
+		count("furima_push_h2_errors_total", 2, "pool", "apns", "reason", "timeout")
+		observe("furima_push_provider_seconds", 10, .05, append(apns, "outcome", "sent", "reason", "")...)
 		observe("furima_push_delivery_seconds", 10, .05, apns...)
 		count("furima_store_events_total", 2, "event", "item_listed")
 		count("furima_store_events_total", 0, "event", "order_paid")
@@ -131,7 +155,8 @@ func TestNow(t *testing.T) {
 		"Jobs waiting: ready 7 | oldest 9.00 s, dead 1!",
 		"Warm pages: lowest coverage 50.0 % | lag 12.0 s, refreshed 10.0/s",
 		"Push: delivered 25.0/s | accepted 30.0/s, rejected 1.00/s!",
-		"Push backlog: waiting 7 | delay p95 95.5 ms",
+		"Push backlog: waiting 7 | oldest 4.00 s, full 10.0 %",
+		"Push requests: requests 6.00/s | 429 1.00/s!, p95 9.50 ms",
 		"CPU: of one core 25.0 % | cores 2",
 		"Memory: resident 30.0 MB | Go heap 8.00 MB",
 		"Goroutines: goroutines 21 | open files 17",
@@ -141,7 +166,16 @@ func TestNow(t *testing.T) {
 		"Market item listed: a minute 60, since start 2",
 		"Warmer lists: pages 1,840, in time 50.0 %, lag 12.0 s, refreshed 10.0/s, p95 9.50 ms, failed 1.00/s!",
 		"Warmer newest: pages –, in time 100 %, lag –, refreshed 0/s, p95 –, failed 0/s",
-		"Push market apns: delivered 25.0/s, p95 95.5 ms, dead tokens 2.00/s, rejected 1.00/s!, retried 3.00/s, paused 1!",
+		"Push market apns: delivered 25.0/s, p50 55.0 ms, p95 95.5 ms, p99 99.1 ms, delay p95 95.5 ms, oldest 4.00 s, retried 3.00/s, dead tokens 2.00/s, rejected 1.00/s!, held up 1!",
+		"Push held up market apns down: now 1!, times 3",
+		"Push outcomes apns sent: rate 25.0/s, total 50",
+		"Push outcomes apns retry Shutdown: rate 3.00/s, total 6",
+		"Push outcomes apns unregistered Unregistered: rate 2.00/s, total 4",
+		"Push outcomes apns rejected PayloadTooLarge: rate 1.00/s, total 2",
+		"Push requests GET /v1/feedback: requests 1.00/s, p50 –, p99 –, 429 0/s, other errors 0/s",
+		"Push requests POST /v1/push: requests 5.00/s, p50 5.00 ms, p99 9.90 ms, 429 1.00/s!, other errors 1.00/s!",
+		"Push connections apns: open 4, requests 32.0/s, per write 4, sent again 1.00/s, no answer 1.00/s!, lost 0.50/s!",
+		"Dead tokens market: not sent to 2.00/s, reported 4.00/s, posts 1.00/s, p95 95.5 ms, failed posts 1.00/s!",
 		"Databases market: writes 5.00/s, p50 5.00 ms, p95 9.50 ms, retried 1.00/s, in use 3, waiting 25.0 %",
 	}
 	if diff := cmp.Diff(want, shown(r.layout)); diff != "" {
