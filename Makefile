@@ -2,13 +2,14 @@
 # make test   everything that the project promises; installs the servers it needs
 # make check  the quick loop: format, vet, staticcheck, generated files, race tests on embedded stores
 # make bench  measure again what bench/results holds
+# make soak   a hundred rounds of kill -9 on each engine; takes the better part of an hour
 # make build  bin/furima alone
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/furima/furima/internal/cli.version=$(VERSION)
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
-.PHONY: build dev check test bench lint generate fuzz clean
+.PHONY: build dev check test bench soak lint generate clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/furima .
@@ -36,6 +37,10 @@ test:
 
 bench: build
 	bench/run
+
+soak:
+	scripts/servers
+	scripts/soak
 
 # Write the generated files again: docs/config.md, furima.example.toml, OpenAPI and other goldens.
 generate:

@@ -29,6 +29,27 @@ import (
 // binary is furima, built with the race detector by TestMain.
 var binary string
 
+// plain is furima as users have it, for what a test only stands on (a stand-in
+// is not what is tested here) and for loads that the race detector makes too
+// slow. It is built when it is first asked for.
+var plain = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(filepath.Dir(binary), "furima-plain")
+	out, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build furima: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func plainBinary(t *testing.T) string {
+	t.Helper()
+	path, err := plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -88,10 +109,18 @@ type process struct {
 // The test kills it at its end if it still runs.
 func start(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
+	return startBinary(t, binary, dir, env, args...)
+}
+
+func startBinary(t *testing.T, path, dir string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: strings.Join(args, " "), done: make(chan struct{}), notify: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Dir = dir
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir()}, env...)
+	p.cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir(),
+		"GORACE=atexit_sleep_ms=20", // a second by default, at every exit
+	}, env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -124,7 +153,7 @@ func start(t *testing.T, dir string, env []string, args ...string) *process {
 	}
 	t.Cleanup(func() {
 		p.kill()
-		if t.Failed() {
+		if t.Failed() && p.output()+p.errors() != "" {
 			t.Logf("furima %s\n--- stdout\n%s\n--- stderr\n%s", p.name, p.output(), tail(p.errors(), 6000))
 		}
 		if strings.Contains(p.errors(), "DATA RACE") {
@@ -218,8 +247,34 @@ func (p *process) kill() {
 // stop sends SIGTERM and returns the exit status.
 func (p *process) stop() int {
 	p.t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	p.signal(syscall.SIGTERM)
 	return p.wait()
+}
+
+// signal does nothing to a process that has ended.
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// ended reports whether the process has.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// log returns the JSON log lines so far whose message this is.
+func (p *process) log(msg string) []map[string]any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var found []map[string]any
+	for _, l := range p.lines {
+		if l["msg"] == msg {
+			found = append(found, l)
+		}
+	}
+	return found
 }
 
 // wait blocks until the process has ended and returns its exit status.

@@ -3,12 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/furima/furima/client"
 	"github.com/furima/furima/internal/sqldb/sqldbtest"
@@ -50,6 +47,7 @@ func gaurunBody(first, n int) string {
 // TestPushSurvivesKill: 100 notifications answered 200, kill -9 at once,
 // restart: all 100 reach the stand-in.
 func TestPushSurvivesKill(t *testing.T) {
+	t.Parallel()
 	stores(t, func(t *testing.T, dir string, url func(string) string) {
 		apple, store := startSandbox(t), url("push")
 		addr := freeAddr(t)
@@ -63,65 +61,6 @@ func TestPushSurvivesKill(t *testing.T) {
 		arrived(t, apple, 0, 100)
 		if status := gateway.stop(); status != 0 {
 			t.Errorf("SIGTERM: exit status %d", status)
-		}
-	})
-}
-
-// TestPushKilledAgainAndAgain accepts under kill -9 at random instants: nothing
-// that was answered 200 is lost, and what is repeated has the same apns-id.
-func TestPushKilledAgainAndAgain(t *testing.T) {
-	stores(t, func(t *testing.T, dir string, url func(string) string) {
-		apple, store := startSandbox(t), url("push")
-		addr := freeAddr(t)
-		next, accepted := 0, map[int]bool{} // by the number of a request's first message
-		const batch = 20
-		for range 4 {
-			gateway := apple.gateway(dir, store, addr)
-			var producers sync.WaitGroup
-			var mu sync.Mutex
-			stop := make(chan struct{})
-			for range 4 {
-				producers.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						mu.Lock()
-						first := next
-						next += batch
-						mu.Unlock()
-						res, _, err := tryPost(t, "http://"+addr+"/push", gaurunBody(first, batch))
-						if err != nil {
-							return // killed under it: not accepted, as far as we know
-						}
-						if res.StatusCode == http.StatusOK {
-							mu.Lock()
-							accepted[first] = true
-							mu.Unlock()
-						}
-					}
-				})
-			}
-			<-time.After(time.Duration(50+rand.IntN(400)) * time.Millisecond) // the random instant
-			gateway.kill()
-			close(stop)
-			producers.Wait()
-		}
-		apple.gateway(dir, store, addr)
-		for first := range accepted {
-			arrived(t, apple, first, batch)
-		}
-		if len(accepted) == 0 {
-			t.Error("nothing was accepted: the test shows nothing")
-		}
-		ids := map[string]string{}
-		for _, d := range apple.deliveries() {
-			if id, ok := ids[d.Body]; ok && id != d.APNSID {
-				t.Errorf("%q arrived under two apns-ids", d.Body)
-			}
-			ids[d.Body] = d.APNSID
 		}
 	})
 }
@@ -146,6 +85,7 @@ func arrived(t *testing.T, apple *standIn, first, n int) {
 // TestPushFeedback: a phone that removed the app is on the feedback list, and
 // the request's status says so.
 func TestPushFeedback(t *testing.T) {
+	t.Parallel()
 	apple, dir, addr := startSandbox(t), t.TempDir(), freeAddr(t)
 	apple.gateway(dir, "sqlite:"+filepath.Join(dir, "push.db"), addr)
 	apple.post("/sandbox/uninstall", `{"token":"`+deviceToken(1)+`"}`)
