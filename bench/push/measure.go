@@ -182,8 +182,13 @@ func (m *measurement) steady(ctx context.Context, p *provider, g *gateway, s sha
 // intake measures how fast single notifications are taken, while the provider
 // answers nothing.
 func (m *measurement) intake(ctx context.Context) error {
-	t := m.report.Table("Intake: requests of one notification, on disk when answered; nothing is delivered meanwhile", "connections", "requests/s", "p50 ms", "p99 ms", "CPU s / 100,000")
-	for _, conns := range []int{16, 64, 128} {
+	t := m.report.Table("Intake: requests of one notification, on disk when answered; nothing is delivered meanwhile", "connections", "asked for", "requests/s", "p50 ms", "p99 ms", "CPU s / 100,000")
+	m.report.Text("Asked for: as many as there can be, one after the other on each connection, or so many a second, where a request that is late counts from when it was due.")
+	for _, in := range []struct {
+		conns int
+		rate  float64
+	}{{conns: 16}, {conns: 64}, {conns: 128}, {conns: 256}, {conns: 128, rate: 20_000}, {conns: 128, rate: 10_000}} {
+		conns := in.conns
 		p, g, err := m.stage(ctx, modeSilent)
 		if err != nil {
 			return err
@@ -197,16 +202,20 @@ func (m *measurement) intake(ctx context.Context) error {
 			}
 			profiled := g.profile(m.o.pprof, fmt.Sprint("intake-", conns), m.o.seconds)
 			cpu := g.cpu()
-			got, err := load(ctx, g.addr, s, 0, 0, m.o.seconds)
+			got, err := load(ctx, g.addr, s, 0, in.rate, m.o.seconds)
 			if err != nil {
 				return err
 			}
 			used := (g.cpu() - cpu).Seconds() * 100_000 / float64(got.requests)
 			profiled()
 			rate := float64(got.requests) / got.took.Seconds()
-			t.Row(conns, report.Rate(rate), report.Ms(got.latency.percentile(50)), report.Ms(got.latency.percentile(99)), fmt.Sprintf("%.2f", used))
-			progress("intake, %d connections: %s requests/s, p50 %s ms, p99 %s ms, %.2f CPU s per 100,000",
-				conns, report.Rate(rate), report.Ms(got.latency.percentile(50)), report.Ms(got.latency.percentile(99)), used)
+			asked := "most"
+			if in.rate > 0 {
+				asked = report.Rate(in.rate) + "/s"
+			}
+			t.Row(conns, asked, report.Rate(rate), report.Ms(got.latency.percentile(50)), report.Ms(got.latency.percentile(99)), fmt.Sprintf("%.2f", used))
+			progress("intake, %d connections, %s: %s requests/s, p50 %s ms, p99 %s ms, %.2f CPU s per 100,000",
+				conns, asked, report.Rate(rate), report.Ms(got.latency.percentile(50)), report.Ms(got.latency.percentile(99)), used)
 			return nil
 		}()
 		if err != nil {

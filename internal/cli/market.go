@@ -25,9 +25,10 @@ type marketParts struct {
 	photos *photo.Intake
 }
 
-// openDB opens a database and closes it in its turn of the stop.
-func (r *role) openDB(ctx context.Context, name string, cfg sqldb.Config) (*sqldb.DB, error) {
-	db, err := sqldb.Open(ctx, cfg, sqldb.Options{Logger: r.log, Registerer: r.reg, Name: name})
+// openDB opens a database and closes it in its turn of the stop. Cache is
+// sqldb.Options.CacheBytes.
+func (r *role) openDB(ctx context.Context, name string, cfg sqldb.Config, cache int64) (*sqldb.DB, error) {
+	db, err := sqldb.Open(ctx, cfg, sqldb.Options{Logger: r.log, Registerer: r.reg, Name: name, CacheBytes: cache})
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func (r *role) openDB(ctx context.Context, name string, cfg sqldb.Config) (*sqld
 // openMarket opens the market's database, brings it to this program's schema
 // if migrate says so, and starts its queue.
 func (r *role) openMarket(ctx context.Context, migrate bool) (*marketParts, error) {
-	db, err := r.openDB(ctx, "market", r.cfg.Store)
+	db, err := r.openDB(ctx, "market", r.cfg.Store, 0)
 	if err != nil {
 		return nil, err
 	}

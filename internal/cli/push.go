@@ -134,9 +134,13 @@ func (r *role) startPush(ctx context.Context, migrate bool) (url string, err err
 	return g.url, nil
 }
 
+// pushCache is how much of its database a gateway keeps in memory. A queue is
+// written at one end and read at the other, and what is read is not read again.
+const pushCache = 4 << 20
+
 // startGateway starts the gateway on its own database.
 func (r *role) startGateway(ctx context.Context, s pushSetup, logs *gaurun.Logs, migrate bool) (*gateway, error) {
-	db, err := r.openDB(ctx, "push", sqldb.Config{URL: s.cfg.Push.Store})
+	db, err := r.openDB(ctx, "push", sqldb.Config{URL: s.cfg.Push.Store}, pushCache)
 	if err != nil {
 		return nil, err
 	}

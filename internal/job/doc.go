@@ -19,6 +19,9 @@
 // EnqueueTx makes jobs part of the caller's transaction instead, so that an
 // event and its job happen together or not at all.
 //
+// Who works on thousands of jobs at once, and better on many together than on each
+// alone, gives the worker a Taker instead of Handlers.
+//
 // A handler may run more than once for the same job: the process may die
 // between the end of the work and the note about it. The package does not pass
 // results back, does not order jobs beyond priority and rough age, and keeps no

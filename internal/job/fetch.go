@@ -134,6 +134,11 @@ func (w *Worker) fetchSome(ctx context.Context, f *fetcher, r room) (time.Durati
 	}
 	op.session.alive(began)
 	f.hot, f.lanes = op.cut || op.moreDue, op.lanes
+	if w.o.Take != nil {
+		// When this was committed nothing else was ready that we know of. To wait
+		// for a moment without any would be in vain while there is much to do.
+		w.desk.caughtUp.Store(!f.hot && r.maxAt == anyPriority)
+	}
 	if err := w.load(ctx, op); err != nil {
 		return 0, err
 	}

@@ -8,6 +8,7 @@ import (
 
 type metrics struct {
 	enqueued  *prometheus.CounterVec
+	handed    *prometheus.CounterVec
 	finished  *prometheus.CounterVec
 	runs      *prometheus.HistogramVec
 	waits     *prometheus.HistogramVec
@@ -22,6 +23,9 @@ func newMetrics(reg prometheus.Registerer, queue string) *metrics {
 	m := &metrics{
 		enqueued: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "furima_job_enqueued_total", Help: "Jobs enqueued.",
+		}, []string{"kind"}),
+		handed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "furima_job_handed_over_total", Help: "Jobs that were running as soon as they were enqueued, because their worker is in this process and had room.",
 		}, []string{"kind"}),
 		finished: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "furima_job_runs_total", Help: "Runs of handlers by how they ended: done, retry, snoozed, dead, released (worker stopped), lost (lease ran out, or the job was cancelled).",
@@ -53,7 +57,7 @@ func newMetrics(reg prometheus.Registerer, queue string) *metrics {
 		}),
 	}
 	if reg != nil {
-		prometheus.WrapRegistererWith(prometheus.Labels{"queue": queue}, reg).MustRegister(m.enqueued, m.finished, m.runs, m.waits, m.commits, m.perCommit, m.jobs, m.oldest, m.reclaimed)
+		prometheus.WrapRegistererWith(prometheus.Labels{"queue": queue}, reg).MustRegister(m.enqueued, m.handed, m.finished, m.runs, m.waits, m.commits, m.perCommit, m.jobs, m.oldest, m.reclaimed)
 	}
 	return m
 }
@@ -78,6 +82,7 @@ func (o outcome) String() string {
 // kindMetrics are the metrics of one kind, looked up once.
 type kindMetrics struct {
 	enqueued prometheus.Counter
+	handed   prometheus.Counter
 	finished [outcomes]prometheus.Counter
 	run      prometheus.Observer
 	wait     prometheus.Observer
@@ -86,6 +91,7 @@ type kindMetrics struct {
 func (m *metrics) forKind(name string) kindMetrics {
 	k := kindMetrics{
 		enqueued: m.enqueued.WithLabelValues(name),
+		handed:   m.handed.WithLabelValues(name),
 		run:      m.runs.WithLabelValues(name),
 		wait:     m.waits.WithLabelValues(name),
 	}

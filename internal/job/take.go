@@ -356,6 +356,7 @@ func (q *Queue) over(h *handover) {
 		return
 	}
 	h.session.alive(h.began)
+	h.rows[0].kind.metrics.handed.Add(float64(len(h.rows))) // all are of one kind
 	var (
 		jobs   = make([]*Job, len(h.rows))
 		leases = make([]*lease, len(h.rows))

@@ -22,9 +22,13 @@
 // A request becomes one job for each provider (and priority and time) that it
 // is for. The payload is rendered when the request is accepted, once for a
 // notification and not for each of its tokens; a job holds what is rendered and
-// the tokens, nothing else. Every app has a lane for each provider, with
-// workers and a breaker of its own, so that a provider that is down delays
-// nothing else.
+// the tokens, nothing else. Every app has a lane for each provider, with a
+// breaker of its own, so that a provider that is down delays nothing else.
+//
+// A lane's pump sends the messages of many requests together, however small the
+// requests are, the urgent ones first, and writes down what became of many at
+// once. It holds as many requests in memory as keep the provider busy, and no
+// more: the rest waits on disk.
 //
 // The promise: when Accept returns, or a request is answered 202, every
 // notification in it is on disk. Each is then delivered, or ends in a state

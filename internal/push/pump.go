@@ -100,10 +100,10 @@ func (s *shape) note(bytes, messages int) {
 }
 
 // fit sets how much the worker holds: the messages that the sender may have, and
-// as many again that wait, so that it never waits for the database. More would
-// only be in the way of more urgent ones, and in memory.
+// half as many that wait, so that it never waits for the database. More would only
+// be in the way of more urgent ones, and in memory.
 func (p *pump) fit() {
-	messages := 2*p.window() + 1
+	messages := p.window()*3/2 + 1
 	jobs := messages
 	if n := p.g.config().Workers; n > 0 {
 		jobs = int64(n)

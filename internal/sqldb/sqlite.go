@@ -26,17 +26,26 @@ var sqliteSetup = []string{
 	"PRAGMA temp_store = MEMORY",
 }
 
-var (
-	writerSetup = append(slices.Clone(sqliteSetup),
-		"PRAGMA cache_size = -16000",           // KiB
-		"PRAGMA journal_size_limit = 67108864", // what a long log leaves behind
-		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", autoCheckpoint))
-	readerSetup = append(slices.Clone(sqliteSetup),
-		"PRAGMA cache_size = -4000",
-		"PRAGMA query_only = ON")
-)
+// defaultCache is what Options.CacheBytes is if it is 0.
+const defaultCache = 16 << 20
 
-func (db *DB) openSQLite(ctx context.Context, t target, maxOpen int) error {
+func writerSetup(cache int64) []string {
+	return append(slices.Clone(sqliteSetup),
+		fmt.Sprintf("PRAGMA cache_size = -%d", max(cache>>10, 1)), // KiB
+		"PRAGMA journal_size_limit = 67108864",                    // what a long log leaves behind
+		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", autoCheckpoint))
+}
+
+func readerSetup(cache int64) []string {
+	return append(slices.Clone(sqliteSetup),
+		fmt.Sprintf("PRAGMA cache_size = -%d", max(cache>>12, 1)),
+		"PRAGMA query_only = ON")
+}
+
+func (db *DB) openSQLite(ctx context.Context, t target, maxOpen int, cache int64) error {
+	if cache == 0 {
+		cache = defaultCache
+	}
 	if err := prepareFile(t.path); err != nil {
 		return err
 	}
@@ -47,7 +56,7 @@ func (db *DB) openSQLite(ctx context.Context, t target, maxOpen int) error {
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_error_rc=1"
 	// Immediate: a write transaction takes the lock when it begins, so that it
 	// can never find out in the middle that it read something old.
-	db.write, err = openPool(dsn+"&_txlock=immediate", writerSetup, true)
+	db.write, err = openPool(dsn+"&_txlock=immediate", writerSetup(cache), true)
 	if err != nil {
 		return err
 	}
@@ -58,7 +67,7 @@ func (db *DB) openSQLite(ctx context.Context, t target, maxOpen int) error {
 	if err := checkFile(ctx, db.write); err != nil {
 		return err
 	}
-	db.read, err = openPool(dsn, readerSetup, false)
+	db.read, err = openPool(dsn, readerSetup(cache), false)
 	if err != nil {
 		return err
 	}
