@@ -88,7 +88,8 @@ var tags = []*huma.Tag{
 	{Name: "items", Description: "What is for sale."},
 	{Name: "photos", Description: "Pictures of items."},
 	{Name: "comments", Description: "What people say about items."},
-	{Name: "orders", Description: "Buying."},
+	{Name: "orders", Description: "Buying, from the payment to the reviews."},
+	{Name: "balance", Description: "What a seller has earned."},
 	{Name: "people", Description: "Who sells and buys."},
 }
 
