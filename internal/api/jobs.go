@@ -20,7 +20,7 @@ import (
 const (
 	KindPushFeedback = "push.feedback" // forget devices whose tokens are dead
 	KindOrderSweep   = "order.sweep"   // what the clock does to orders; settle what has lost its own job
-	KindSessionTidy  = "session.tidy"  // delete sessions that are over
+	KindSessionTidy  = "session.tidy"  // delete sessions and answers that are over
 )
 
 const (
@@ -221,12 +221,17 @@ func (a *API) orderSweep(ctx context.Context, _ *job.Job) error {
 }
 
 func (a *API) sessionTidy(ctx context.Context, _ *job.Job) error {
-	for {
-		_, more, err := a.store.Tidy(ctx)
-		if err != nil || !more {
-			return a.periodic(ctx, KindSessionTidy, tidyInterval, err)
+	var errs []error
+	for _, tidy := range []func(context.Context) (int64, bool, error){a.store.Tidy, a.store.ForgetAnswers} {
+		for more := true; more; {
+			var err error
+			if _, more, err = tidy(ctx); err != nil {
+				errs = append(errs, err)
+				break
+			}
 		}
 	}
+	return a.periodic(ctx, KindSessionTidy, tidyInterval, errors.Join(errs...))
 }
 
 // periodic ends a run of a job that runs again and again. It never counts an attempt: such a job

@@ -58,6 +58,7 @@ const (
 	ReasonTooEarly        Reason = "too_early"            // the time for it has not come
 	ReasonNoBalance       Reason = "insufficient_balance" // less is available than was asked for
 	ReasonPayoutState     Reason = "payout_state"         // the payout has ended already
+	ReasonRepeated        Reason = "request_repeated"     // the same request is being carried out, or was
 	ReasonDeclined        Reason = "payment_declined"     // the provider refused for good
 	ReasonNoFunds         Reason = "insufficient_funds"   // the provider refused: not enough money
 	ReasonUnknownToken    Reason = "unknown_payment_token"

@@ -70,6 +70,8 @@ func Run(t *testing.T, fresh func(t testing.TB) string) {
 		{"shipments", testShipments},
 		{"payouts", testPayouts},
 		{"payouts race", testPayoutsRace},
+		{"once", testOnce},
+		{"once race", testOnceRace},
 		{"import", testImport},
 		{"import refused", testImportRefused},
 		{"ids collide", testIDsCollide},
