@@ -40,6 +40,8 @@ type Me struct {
 type User struct {
 	ID        string `json:"id" doc:"Id of the user." example:"us_0c2tn5w8q1z4x"`
 	Name      string `json:"name" doc:"The name that other people see."`
+	Good      int64  `json:"good" doc:"Good reviews."`
+	Bad       int64  `json:"bad" doc:"Bad reviews."`
 	CreatedAt Time   `json:"created_at" doc:"When the account was made."`
 }
 

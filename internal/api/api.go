@@ -48,6 +48,7 @@ import (
 
 	"github.com/furima/furima/client"
 	"github.com/furima/furima/internal/cache"
+	"github.com/furima/furima/internal/carrier"
 	"github.com/furima/furima/internal/job"
 	"github.com/furima/furima/internal/pay"
 	"github.com/furima/furima/internal/photo"
@@ -61,6 +62,7 @@ type Deps struct {
 	Cache      *cache.Cache
 	Pay        pay.Provider
 	Photos     *photo.Intake
+	Carrier    carrier.Carrier       // nil: the sandbox
 	Push       *client.Push          // nil: nobody is notified
 	Logger     *slog.Logger          // nil: no logs
 	Registerer prometheus.Registerer // nil: metrics are not registered
@@ -76,6 +78,7 @@ type API struct {
 	cache   *cache.Cache
 	pay     pay.Provider
 	photos  *photo.Intake
+	carrier carrier.Carrier
 	push    *client.Push
 	log     *slog.Logger
 	now     func() time.Time
@@ -106,6 +109,12 @@ func New(cfg Config, d Deps) (*API, error) {
 	}
 	if a.now == nil {
 		a.now = time.Now
+	}
+	if a.carrier = d.Carrier; a.carrier == nil {
+		var err error
+		if a.carrier, err = carrier.Open(carrier.DefaultConfig()); err != nil {
+			return nil, fmt.Errorf("build api: %w", err)
+		}
 	}
 	a.hasher = newHasher(cfg.PasswordConcurrency, cfg.PasswordWait, a.metrics)
 	a.huma = a.newHuma(router{a})

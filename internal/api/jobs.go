@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/furima/furima/client"
@@ -18,12 +19,12 @@ import (
 // processes: it snoozes between its runs.
 const (
 	KindPushFeedback = "push.feedback" // forget devices whose tokens are dead
-	KindOrderSweep   = "order.sweep"   // settle what has lost its own job
-	KindSessionTidy  = "session.tidy"  // delete sessions that are over
+	KindOrderSweep   = "order.sweep"   // what the clock does to orders; settle what has lost its own job
+	KindSessionTidy  = "session.tidy"  // delete sessions and answers that are over
 )
 
 const (
-	sweepInterval = 5 * time.Minute
+	sweepInterval = time.Minute
 	tidyInterval  = time.Hour
 	// settleInterval is how long an order without a charge waits for the next look at it.
 	settleInterval = 30 * time.Second
@@ -32,7 +33,7 @@ const (
 
 // Jobs returns the handlers of the market's jobs. Each bears to run twice.
 func (a *API) Jobs() map[string]job.Handler {
-	return map[string]job.Handler{
+	all := map[string]job.Handler{
 		store.KindItemLiked:     a.itemLiked,
 		store.KindItemCommented: a.itemCommented,
 		store.KindOrderPaid:     a.orderPaid,
@@ -41,6 +42,8 @@ func (a *API) Jobs() map[string]job.Handler {
 		KindOrderSweep:          a.orderSweep,
 		KindSessionTidy:         a.sessionTidy,
 	}
+	maps.Copy(all, a.lifecycleJobs())
+	return all
 }
 
 // Schedule enqueues the jobs that run again and again, unless they are there already. Call it once
@@ -197,8 +200,9 @@ func (a *API) lookup(ctx context.Context, key string) (market.Charge, error) {
 	return a.pay.Lookup(ctx, key)
 }
 
-// orderSweep looks after orders whose deadline has passed: whatever became of their jobs, money
-// and items do not stay in between.
+// orderSweep looks after orders whose deadline has passed: one that nobody sends is cancelled, one
+// that nobody rates is completed, and whatever became of the jobs of unpaid ones, money and items do
+// not stay in between.
 func (a *API) orderSweep(ctx context.Context, _ *job.Job) error {
 	ids, err := a.store.Overdue(ctx, maxPage)
 	if err != nil {
@@ -206,20 +210,28 @@ func (a *API) orderSweep(ctx context.Context, _ *job.Job) error {
 	}
 	for _, id := range ids {
 		// One that cannot be decided does not hold up the others.
-		if err := a.settle(ctx, id); err != nil && ctx.Err() == nil {
+		if err := a.expire(ctx, id); err != nil && ctx.Err() == nil {
 			a.log.LogAttrs(ctx, slog.LevelWarn, "overdue order not decided", slog.String("order_id", id.String()), slog.Any("error", err))
 		}
+	}
+	if len(ids) == maxPage {
+		return job.Snooze(0) // there may be more
 	}
 	return a.periodic(ctx, KindOrderSweep, sweepInterval, nil)
 }
 
 func (a *API) sessionTidy(ctx context.Context, _ *job.Job) error {
-	for {
-		_, more, err := a.store.Tidy(ctx)
-		if err != nil || !more {
-			return a.periodic(ctx, KindSessionTidy, tidyInterval, err)
+	var errs []error
+	for _, tidy := range []func(context.Context) (int64, bool, error){a.store.Tidy, a.store.ForgetAnswers} {
+		for more := true; more; {
+			var err error
+			if _, more, err = tidy(ctx); err != nil {
+				errs = append(errs, err)
+				break
+			}
 		}
 	}
+	return a.periodic(ctx, KindSessionTidy, tidyInterval, errors.Join(errs...))
 }
 
 // periodic ends a run of a job that runs again and again. It never counts an attempt: such a job

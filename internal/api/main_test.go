@@ -84,6 +84,7 @@ type options struct {
 	config  func(*api.Config)
 	now     func() time.Time
 	pay     func(pay.Provider) pay.Provider
+	rules   func(*market.Rules)
 	noQueue bool // the queue and the worker do not run
 	noPush  bool
 }
@@ -135,7 +136,11 @@ func newBench(t testing.TB, o options) *bench {
 	must(t, job.Migrate(ctx, db))
 	must(t, store.Migrate(ctx, db))
 	b.queue = job.NewQueue(db, job.Options{Logger: logger, Now: o.now})
-	b.store = store.New(db, b.queue, store.Options{Logger: logger, Now: o.now})
+	rules := market.DefaultRules()
+	if o.rules != nil {
+		o.rules(&rules)
+	}
+	b.store = store.New(db, b.queue, store.Options{Logger: logger, Now: o.now, Rules: rules})
 	b.cache = cache.New(cache.DefaultConfig(), cache.Options{Logger: logger, Now: o.now})
 	b.sandbox, err = pay.OpenSandbox(dir+"/charges.jsonl", pay.Options{Dev: true, Now: o.now})
 	must(t, err)

@@ -88,7 +88,8 @@ var tags = []*huma.Tag{
 	{Name: "items", Description: "What is for sale."},
 	{Name: "photos", Description: "Pictures of items."},
 	{Name: "comments", Description: "What people say about items."},
-	{Name: "orders", Description: "Buying."},
+	{Name: "orders", Description: "Buying, from the payment to the reviews."},
+	{Name: "balance", Description: "What a seller has earned."},
 	{Name: "people", Description: "Who sells and buys."},
 }
 
@@ -118,22 +119,31 @@ func register[I, O any](a *API, op operation, handler func(ctx context.Context, 
 		r, w := humago.Unwrap(c)
 		ctx, cancel := context.WithTimeout(c.Context(), timeout)
 		defer cancel()
+		var who caller
 		if op.access == accessUser {
-			who, err := a.authenticate(r)
-			if err != nil {
+			var err error
+			if who, err = a.authenticate(r); err != nil {
 				a.refuse(w, r, err)
 				return
 			}
 			exchangeOf(w).user = who.user.String()
 			ctx = context.WithValue(ctx, callerKey{}, who)
 		}
+		var body []byte
 		if hasBody {
-			if err := readBody(w, r, limit, a.cfg.BodyTimeout); err != nil {
+			var err error
+			if body, err = readBody(w, r, limit, a.cfg.BodyTimeout); err != nil {
 				a.refuse(w, r, err)
 				return
 			}
 		}
-		next(huma.WithContext(c, ctx))
+		if !op.repeatable() {
+			next(huma.WithContext(c, ctx))
+			return
+		}
+		if err := a.once(exchangeOf(w), r.WithContext(ctx), who, body, func(ctx context.Context) { next(huma.WithContext(c, ctx)) }); err != nil {
+			a.refuse(w, r, err)
+		}
 	}}
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
@@ -143,6 +153,11 @@ func register[I, O any](a *API, op operation, handler func(ctx context.Context, 
 		return out, nil
 	})
 }
+
+// repeatable reports whether the operation knows an Idempotency-Key: what a
+// user makes happen. To register and to log in are not of a user yet, and give
+// out a secret, which is not kept.
+func (op operation) repeatable() bool { return op.method == http.MethodPost && op.access == accessUser }
 
 func hasField[T any](name string) bool {
 	_, ok := reflect.TypeFor[T]().FieldByName(name)
@@ -154,6 +169,14 @@ func (op operation) huma() huma.Operation {
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Description: op.about,
 		Tags: []string{op.tag}, DefaultStatus: op.status,
 		Errors: append(slices.Clone(op.errors), http.StatusServiceUnavailable),
+	}
+	if op.repeatable() {
+		most := maxKey
+		h.Parameters = append(h.Parameters, &huma.Param{
+			Name: headerKey, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &most},
+			Description: "Chosen by the client, new for each thing that it wants to happen. A repetition with the same key has no effect and gets the same answer, for a day.",
+		})
+		h.Errors = append(h.Errors, http.StatusConflict)
 	}
 	if op.access == accessUser {
 		h.Security = []map[string][]string{{"session": {}}}
@@ -169,28 +192,28 @@ func sorted(statuses []int) []int {
 
 // readBody reads a JSON body of at most limit bytes within a time, and puts it
 // back as a body that can no longer fail.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) error {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) ([]byte, error) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return refuse(kindMediaType, "the body must be application/json")
+		return nil, refuse(kindMediaType, "the body must be application/json")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return refuse(kindMediaType, "the body must not be compressed")
+		return nil, refuse(kindMediaType, "the body must not be compressed")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if r.ContentLength > limit {
-		return tooLarge(limit)
+		return nil, tooLarge(limit)
 	}
 	body, err := readAll(w, r, limit, within)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case len(body) == 0:
-		return refuse(kindMalformed, "the body is empty")
+		return nil, refuse(kindMalformed, "the body is empty")
 	case !utf8.Valid(body):
-		return refuse(kindMalformed, "the body is not UTF-8")
+		return nil, refuse(kindMalformed, "the body is not UTF-8")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return body, nil
 }
 
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) ([]byte, error) {

@@ -108,11 +108,17 @@ func (a *API) routes() {
 		id: "getOrder", method: get, path: "/v1/orders/{id}", access: accessUser, tag: "orders", errors: []int{notFound},
 		summary: "Order", about: "Its buyer and its seller see it.",
 	}, a.getOrder)
+	a.lifecycleRoutes(small)
+	a.balanceRoutes(small)
 
 	// People.
 	a.public("/v1/users/{id}", a.getUser, operation{
 		id: "getUser", tag: "people", errors: []int{notFound}, summary: "Person", about: "A person's public face.",
 	}, typeFor[client.User](), pathParameter("id", "Id of the user."))
+	a.public("/v1/users/{id}/reviews", a.getReviews, operation{
+		id: "getReviews", tag: "people", errors: []int{http.StatusBadRequest, notFound}, summary: "Reviews of a person",
+		about: "What people who sold to or bought from somebody say, the newest first.",
+	}, typeFor[client.ReviewPage](), append([]*huma.Param{pathParameter("id", "Id of the user.")}, pageParameters(maxPage)...)...)
 }
 
 // settleTimeout bounds writing down what became of a charge.

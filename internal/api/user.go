@@ -113,7 +113,7 @@ func (a *API) getUser(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return cache.Answer{}, err
 		}
-		body, err := encode(client.User{ID: user.ID.String(), Name: user.Name, CreatedAt: client.TimeOf(user.CreatedAt)})
+		body, err := encode(client.User{ID: user.ID.String(), Name: user.Name, Good: user.Good, Bad: user.Bad, CreatedAt: client.TimeOf(user.CreatedAt)})
 		return cache.Answer{ContentType: contentJSON[0], Body: body, Tags: []string{store.TagUser(id)}}, err
 	})
 }

@@ -23,6 +23,12 @@ type (
 	CommentID int64
 	// DeviceID is the id of a Device: dv_….
 	DeviceID int64
+	// ReviewID is the id of a Review: rv_….
+	ReviewID int64
+	// MessageID is the id of a Message: ms_….
+	MessageID int64
+	// PayoutID is the id of a Payout: po_….
+	PayoutID int64
 )
 
 const (
@@ -83,6 +89,9 @@ const (
 	photoPrefix   = "ph_"
 	commentPrefix = "cm_"
 	devicePrefix  = "dv_"
+	reviewPrefix  = "rv_"
+	messagePrefix = "ms_"
+	payoutPrefix  = "po_"
 )
 
 // String returns the external form.
@@ -182,6 +191,57 @@ func (id *DeviceID) UnmarshalText(b []byte) error { return unmarshalID(id, devic
 
 // ParseDeviceID reads the external form; anything else is CodeInvalid.
 func ParseDeviceID(s string) (DeviceID, error) { return parse[DeviceID](devicePrefix, s) }
+
+// String returns the external form.
+func (id ReviewID) String() string { return formatID(reviewPrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id ReviewID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, reviewPrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id ReviewID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *ReviewID) UnmarshalText(b []byte) error { return unmarshalID(id, reviewPrefix, b) }
+
+// ParseReviewID reads the external form; anything else is CodeInvalid.
+func ParseReviewID(s string) (ReviewID, error) { return parse[ReviewID](reviewPrefix, s) }
+
+// String returns the external form.
+func (id MessageID) String() string { return formatID(messagePrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id MessageID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, messagePrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id MessageID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *MessageID) UnmarshalText(b []byte) error { return unmarshalID(id, messagePrefix, b) }
+
+// ParseMessageID reads the external form; anything else is CodeInvalid.
+func ParseMessageID(s string) (MessageID, error) { return parse[MessageID](messagePrefix, s) }
+
+// String returns the external form.
+func (id PayoutID) String() string { return formatID(payoutPrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id PayoutID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, payoutPrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id PayoutID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *PayoutID) UnmarshalText(b []byte) error { return unmarshalID(id, payoutPrefix, b) }
+
+// ParsePayoutID reads the external form; anything else is CodeInvalid.
+func ParsePayoutID(s string) (PayoutID, error) { return parse[PayoutID](payoutPrefix, s) }
 
 func parse[T ~int64](prefix, s string) (T, error) {
 	id, err := parseID(prefix, s)

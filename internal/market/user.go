@@ -14,6 +14,7 @@ type User struct {
 	Email     string // normalised by Rules.NewUser; private: never in a public answer
 	Name      string
 	Locale    Locale
+	Good, Bad int64 // reviews that are shown
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

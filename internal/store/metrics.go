@@ -32,6 +32,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, e := range []string{
 		eventUserRegistered, eventItemListed, eventItemEdited, eventItemLiked, eventItemCommented, eventItemReserved,
 		eventReserveLost, eventOrderPaid, eventOrderCancelled, eventDeviceAdded, eventDeviceGone,
+		"order_shipped", "order_delivered", "order_received", "order_completed", "order_disputed", "order_refund_pending", "order_refunded",
 	} {
 		m.events.WithLabelValues(e)
 	}

@@ -8,6 +8,9 @@ import (
 // returns what is wrong.
 func (w *World) audit() {
 	w.Helper()
+	if books, err := w.Store.Audit(w.Ctx); err != nil || !books.OK() {
+		w.Errorf("audit of the ledger: %+v, %v", books, err)
+	}
 	for what, query := range map[string]string{
 		"listings of items that are not on sale": `SELECT l.item_id FROM listings l LEFT JOIN items i ON i.id = l.item_id AND i.state = 'on_sale' WHERE i.id IS NULL`,
 		"listings with another price":            `SELECT l.item_id FROM listings l JOIN items i ON i.id = l.item_id WHERE i.price <> l.price`,
@@ -27,7 +30,13 @@ func (w *World) audit() {
 		"orders that hold an item which is on sale": `SELECT o.id FROM orders o JOIN items i ON i.id = o.live_item_id WHERE i.state NOT IN ('reserved', 'sold')`,
 		"orders that are dead and hold an item":     `SELECT id FROM orders WHERE (state IN ('cancelled', 'refunded')) <> (live_item_id IS NULL)`,
 		"orders that are paid without a charge":     `SELECT id FROM orders WHERE (paid_at IS NULL) <> (charge_id = '')`,
-		"photos that are shown by nobody's item":    `SELECT p.id FROM photos p LEFT JOIN items i ON i.id = p.item_id AND i.seller_id = p.owner_id WHERE p.item_id <> 0 AND i.id IS NULL`,
+		"orders that are paid without a posting": `SELECT o.id FROM orders o WHERE o.paid_at IS NOT NULL
+			AND (SELECT COUNT(*) FROM ledger_entries e WHERE e.kind = 'paid' AND e.amount = o.price) = 0`,
+		"reviews that are shown too early":       `SELECT r.id FROM reviews r JOIN orders o ON o.id = r.order_id WHERE (r.shown = 1) <> (o.state = 'completed')`,
+		"wrong counts of good reviews":           `SELECT u.id FROM users u WHERE u.good_count <> (SELECT COUNT(*) FROM reviews r WHERE r.subject_id = u.id AND r.shown = 1 AND r.rating = 'good')`,
+		"wrong counts of bad reviews":            `SELECT u.id FROM users u WHERE u.bad_count <> (SELECT COUNT(*) FROM reviews r WHERE r.subject_id = u.id AND r.shown = 1 AND r.rating = 'bad')`,
+		"orders that ended and do not say when":  `SELECT id FROM orders WHERE (state IN ('cancelled', 'completed', 'refunded')) <> (ended_at IS NOT NULL)`,
+		"photos that are shown by nobody's item": `SELECT p.id FROM photos p LEFT JOIN items i ON i.id = p.item_id AND i.seller_id = p.owner_id WHERE p.item_id <> 0 AND i.id IS NULL`,
 	} {
 		wrong, err := w.column(query)
 		if err != nil {
