@@ -26,13 +26,14 @@ var mayImport = map[string][]string{
 	"internal/edge":          {},
 	"internal/sqldb":         {},
 	"internal/photo":         {},
+	"internal/search":        {},
 	"internal/push/sandbox":  {},
 	"internal/job":           {"internal/sqldb"},
-	"internal/store":         {"internal/market", "internal/job", "internal/sqldb"},
+	"internal/store":         {"internal/market", "internal/search", "internal/job", "internal/sqldb"},
 	"internal/pay":           {"internal/market"},
 	"internal/carrier":       {"internal/market"},
 	"internal/dash":          {"internal/daemon", "internal/job"},
-	"internal/api":           {"client", "internal/market", "internal/store", "internal/job", "internal/cache", "internal/pay", "internal/photo", "internal/carrier"},
+	"internal/api":           {"client", "internal/market", "internal/search", "internal/store", "internal/job", "internal/cache", "internal/pay", "internal/photo", "internal/carrier"},
 	"internal/seed":          {"internal/market", "internal/store", "internal/job", "internal/photo"},
 	"internal/warm":          {"client"},
 	"internal/push":          {"client", "internal/job", "internal/sqldb"},
@@ -47,7 +48,7 @@ var mayImport = map[string][]string{
 	"":                       {"internal/cli"},
 	// Packages for tests only.
 	"internal/sqldb/sqldbtest": {"internal/sqldb"},
-	"internal/store/storetest": {"internal/market", "internal/store", "internal/job", "internal/sqldb", "internal/sqldb/sqldbtest"},
+	"internal/store/storetest": {"internal/market", "internal/search", "internal/store", "internal/job", "internal/sqldb", "internal/sqldb/sqldbtest"},
 	"e2e":                      {"client", "internal/sqldb/sqldbtest"},
 }
 

@@ -75,7 +75,8 @@ type API struct {
 	cfg     Config
 	store   *store.Store
 	queue   *job.Queue
-	cache   *cache.Cache
+	cache   answers
+	limits  *limiter
 	pay     pay.Provider
 	photos  *photo.Intake
 	carrier carrier.Carrier
@@ -100,7 +101,7 @@ func New(cfg Config, d Deps) (*API, error) {
 	}
 	cfg = cfg.withDefaults()
 	a := &API{
-		cfg: cfg, store: d.Store, queue: d.Queue, cache: d.Cache, pay: d.Pay, photos: d.Photos, push: d.Push,
+		cfg: cfg, store: d.Store, queue: d.Queue, pay: d.Pay, photos: d.Photos, push: d.Push,
 		log: d.Logger, now: d.Now, metrics: newMetrics(d.Registerer), mux: http.NewServeMux(),
 		sessions: newSessionCache(cfg.SessionCache), uploads: make(chan struct{}, maxUploads),
 	}
@@ -116,6 +117,8 @@ func New(cfg Config, d Deps) (*API, error) {
 			return nil, fmt.Errorf("build api: %w", err)
 		}
 	}
+	a.limits = newLimiter(cfg, a.now, a.metrics)
+	a.cache = answers{d.Cache, a.limits}
 	a.hasher = newHasher(cfg.PasswordConcurrency, cfg.PasswordWait, a.metrics)
 	a.huma = a.newHuma(router{a})
 	a.routes()

@@ -112,6 +112,9 @@ func (a *API) orderMessage(ctx context.Context, j *job.Job) error {
 	if err != nil {
 		return unlessGone(err)
 	}
+	if blocked, err := a.store.Blocked(ctx, o.Buyer, o.Seller); err != nil || blocked {
+		return err
+	}
 	to := market.RoleSeller
 	if m.Author == o.Seller {
 		to = market.RoleBuyer

@@ -44,6 +44,7 @@ type operation struct {
 	errors  []int // statuses of refusals beside those that follow from the rest
 	maxBody int64 // bytes; 0: Config.MaxBodyBytes, which bounds it in any case
 	timeout time.Duration
+	etag    bool // a read that may be answered 304
 }
 
 const problemType = "application/problem+json"
@@ -119,13 +120,22 @@ func register[I, O any](a *API, op operation, handler func(ctx context.Context, 
 		r, w := humago.Unwrap(c)
 		ctx, cancel := context.WithTimeout(c.Context(), timeout)
 		defer cancel()
+		class := classOf(op)
+		if err := a.limits.takeIP(class, r); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
 		var who caller
 		if op.access == accessUser {
 			var err error
-			if who, err = a.authenticate(r); err != nil {
+			if who, err = a.authenticate(r); err == nil {
+				err = a.limits.take(class, ofUser, keyOfUser(who.user))
+			}
+			if err != nil {
 				a.refuse(w, r, err)
 				return
 			}
+			defer a.uncount(exchangeOf(w), class, who)
 			exchangeOf(w).user = who.user.String()
 			ctx = context.WithValue(ctx, callerKey{}, who)
 		}
@@ -154,6 +164,13 @@ func register[I, O any](a *API, op operation, handler func(ctx context.Context, 
 	})
 }
 
+// uncount makes an answer 304 one that does not count.
+func (a *API) uncount(x *exchange, c class, who caller) {
+	if x.status == http.StatusNotModified {
+		a.limits.giveBack(c, ofUser, keyOfUser(who.user))
+	}
+}
+
 // repeatable reports whether the operation knows an Idempotency-Key: what a
 // user makes happen. To register and to log in are not of a user yet, and give
 // out a secret, which is not kept.
@@ -168,7 +185,7 @@ func (op operation) huma() huma.Operation {
 	h := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Description: op.about,
 		Tags: []string{op.tag}, DefaultStatus: op.status,
-		Errors: append(slices.Clone(op.errors), http.StatusServiceUnavailable),
+		Errors: append(slices.Clone(op.errors), http.StatusTooManyRequests, http.StatusServiceUnavailable),
 	}
 	if op.repeatable() {
 		most := maxKey
@@ -180,7 +197,10 @@ func (op operation) huma() huma.Operation {
 	}
 	if op.access == accessUser {
 		h.Security = []map[string][]string{{"session": {}}}
-		h.Errors = append(h.Errors, http.StatusUnauthorized)
+		h.Errors = append(h.Errors, http.StatusUnauthorized, http.StatusForbidden) // a session of somebody who is suspended
+	}
+	if op.etag {
+		h.Responses = map[string]*huma.Response{"304": {Description: "Not Modified: the client has it"}}
 	}
 	return h
 }

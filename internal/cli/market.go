@@ -89,7 +89,7 @@ func migrateMarket(ctx context.Context, db *sqldb.DB) error {
 		return err
 	}
 	if len(tree.All()) > 0 {
-		return nil
+		return s.Build(ctx, nil) // an older market's index of search
 	}
 	_, err = s.Import(ctx, store.Batch{Categories: seed.Catalog()})
 	return err

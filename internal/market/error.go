@@ -43,6 +43,7 @@ const (
 	ReasonOutOfRange      Reason = "out_of_range"
 	ReasonMalformed       Reason = "malformed"
 	ReasonUnknownCategory Reason = "unknown_category"
+	ReasonUnknownBrand    Reason = "unknown_brand"
 	ReasonUnknownPhoto    Reason = "unknown_photo" // no such photo, or somebody else's, or used in another item
 	ReasonEmailTaken      Reason = "email_taken"
 	ReasonItemSold        Reason = "item_sold"            // somebody else was first
@@ -64,6 +65,11 @@ const (
 	ReasonUnknownToken    Reason = "unknown_payment_token"
 	ReasonChargeMismatch  Reason = "charge_mismatch" // the same key with another amount
 	ReasonRateLimited     Reason = "rate_limited"
+	ReasonBlocked         Reason = "blocked"        // one of the two has blocked the other
+	ReasonSuspended       Reason = "suspended"      // by the operator
+	ReasonOpenOrders      Reason = "open_orders"    // not before they are at their end
+	ReasonBalanceLeft     Reason = "balance_left"   // not before it is paid out
+	ReasonWrongPassword   Reason = "wrong_password" // not the account's
 )
 
 // Error is an error that the market knows about.

@@ -29,6 +29,10 @@ type (
 	MessageID int64
 	// PayoutID is the id of a Payout: po_….
 	PayoutID int64
+	// ReportID is the id of a Report: rp_….
+	ReportID int64
+	// NotificationID is the id of a Notification: nt_….
+	NotificationID int64
 )
 
 const (
@@ -92,6 +96,8 @@ const (
 	reviewPrefix  = "rv_"
 	messagePrefix = "ms_"
 	payoutPrefix  = "po_"
+	reportPrefix  = "rp_"
+	noticePrefix  = "nt_"
 )
 
 // String returns the external form.
@@ -242,6 +248,42 @@ func (id *PayoutID) UnmarshalText(b []byte) error { return unmarshalID(id, payou
 
 // ParsePayoutID reads the external form; anything else is CodeInvalid.
 func ParsePayoutID(s string) (PayoutID, error) { return parse[PayoutID](payoutPrefix, s) }
+
+// String returns the external form.
+func (id ReportID) String() string { return formatID(reportPrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id ReportID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, reportPrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id ReportID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *ReportID) UnmarshalText(b []byte) error { return unmarshalID(id, reportPrefix, b) }
+
+// ParseReportID reads the external form; anything else is CodeInvalid.
+func ParseReportID(s string) (ReportID, error) { return parse[ReportID](reportPrefix, s) }
+
+// String returns the external form.
+func (id NotificationID) String() string { return formatID(noticePrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id NotificationID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, noticePrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id NotificationID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *NotificationID) UnmarshalText(b []byte) error { return unmarshalID(id, noticePrefix, b) }
+
+// ParseNotificationID reads the external form; anything else is CodeInvalid.
+func ParseNotificationID(s string) (NotificationID, error) {
+	return parse[NotificationID](noticePrefix, s)
+}
 
 func parse[T ~int64](prefix, s string) (T, error) {
 	id, err := parseID(prefix, s)

@@ -25,6 +25,8 @@ type Rules struct {
 	TalkAfterEnd         time.Duration // how long the sides can write to each other after the end
 	MinPayout            Money         // smallest payout
 	LikeNoticeEvery      time.Duration // a seller hears of an item's likes at most that often
+	BioRunes             int           // longest text about oneself
+	MaxBlocks            int           // nobody blocks more people
 	SessionTTL           time.Duration // a session ends when it was not used for that long
 }
 
@@ -52,6 +54,8 @@ func DefaultRules() Rules {
 		TalkAfterEnd:         14 * 24 * time.Hour,
 		MinPayout:            200,
 		LikeNoticeEvery:      time.Hour,
+		BioRunes:             1000,
+		MaxBlocks:            1000,
 		SessionTTL:           90 * 24 * time.Hour,
 	}
 }

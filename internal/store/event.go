@@ -14,6 +14,7 @@ import (
 const (
 	KindItemLiked     = "item.liked"     // payload ItemLiked: tell the seller
 	KindItemCommented = "item.commented" // payload ItemCommented: tell the seller
+	KindItemIndex     = "item.index"     // payload ItemRef: make search find the item as it is now
 	KindOrderPaid     = "order.paid"     // payload OrderRef: tell the seller
 	KindOrderSettle   = "order.settle"   // payload OrderRef: look what became of the payment
 
@@ -31,7 +32,7 @@ const (
 // Kinds returns every kind of job that the store enqueues.
 func Kinds() []string {
 	return []string{
-		KindItemLiked, KindItemCommented, KindOrderPaid, KindOrderSettle,
+		KindItemLiked, KindItemCommented, KindItemIndex, KindOrderPaid, KindOrderSettle,
 		KindOrderShipped, KindOrderDelivered, KindOrderReceived, KindOrderCompleted, KindOrderDisputed, KindOrderRefund, KindOrderRefunded,
 		KindOrderMessage, KindPayout,
 	}
@@ -49,6 +50,11 @@ type ItemLiked struct {
 type ItemCommented struct {
 	Item    market.ItemID    `json:"item_id"`
 	Comment market.CommentID `json:"comment_id"`
+}
+
+// ItemRef is the payload of KindItemIndex.
+type ItemRef struct {
+	Item market.ItemID `json:"item_id"`
 }
 
 // OrderRef is the payload of the kinds about an order.

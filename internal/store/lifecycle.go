@@ -140,6 +140,9 @@ func (s *Store) advance(ctx context.Context, id market.OrderID, decide stepFunc)
 			return err
 		}
 		tx.OnCommit(func() { s.metrics.count("order_" + string(order.State)) })
+		if err := s.noteOrder(ctx, tx, order, now); err != nil {
+			return err
+		}
 		_, err = s.queue.EnqueueTx(ctx, tx, newJob(kindOf(order.State), OrderRef{Order: id}))
 		return err
 	})

@@ -30,8 +30,18 @@ func (s *Store) SendMessage(ctx context.Context, id market.OrderID, author marke
 		if m, err = s.rules.NewMessage(o, market.MessageID(s.ids.Next(now)), author, body, now); err != nil {
 			return err
 		}
+		if err := meet(ctx, tx, o.Buyer, o.Seller); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO messages (id, order_id, author_id, body, created_at) VALUES (?, ?, ?, ?, ?)",
 			int64(m.ID), int64(m.Order), int64(m.Author), m.Body, sqldb.Micros(m.CreatedAt)); err != nil {
+			return err
+		}
+		to := o.Seller
+		if author == o.Seller {
+			to = o.Buyer
+		}
+		if err := s.note(ctx, tx, market.Notification{User: to, Kind: market.NoticeMessage, Item: o.Item, Order: id, Actor: author}, now); err != nil {
 			return err
 		}
 		_, err = s.queue.EnqueueTx(ctx, tx, newJob(KindOrderMessage, OrderMessage{Order: id, Message: m.ID}))

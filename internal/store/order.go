@@ -185,6 +185,12 @@ func (s *Store) reserve(ctx context.Context, tx *sqldb.Tx, p market.Purchase, no
 		}
 		return market.Order{}, Change{}, market.Errorf(market.CodeConflict, market.ReasonItemSold, "somebody else was first")
 	}
+	if err := meet(ctx, tx, p.Buyer, item.Seller); err != nil {
+		return market.Order{}, Change{}, err
+	}
+	if err := s.takesPart(ctx, tx, p.Buyer); err != nil {
+		return market.Order{}, Change{}, err
+	}
 	before := item
 	before.State, before.Version = market.ItemOnSale, item.Version-1
 	p.ID = market.OrderID(s.ids.Next(now))
@@ -272,6 +278,9 @@ func (s *Store) decide(ctx context.Context, id market.OrderID, event market.Item
 		tx.OnCommit(func() { s.metrics.count(eventOrderPaid) })
 		p, _ := market.PostingOf(order)
 		if err := s.post(ctx, tx, p, now); err != nil {
+			return err
+		}
+		if err := s.noteOrder(ctx, tx, order, now); err != nil {
 			return err
 		}
 		_, err = s.queue.EnqueueTx(ctx, tx, newJob(KindOrderPaid, OrderRef{Order: id}))

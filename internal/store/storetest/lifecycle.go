@@ -100,7 +100,7 @@ func testOrderRefunded(w *World) {
 	}
 	o, change, err := w.Store.RefundedOrder(w.Ctx, o.ID)
 	w.step(market.OrderRefunded)(o, change, err)
-	w.tagged("refunded", change, "item:"+o.Item.String(), "user:"+hana.String())
+	w.tagged("refunded", change, "item:"+o.Item.String(), "user:"+hana.String(), "sold:all", "sold:1", "sold:12")
 	if again, change, err := w.Store.RefundedOrder(w.Ctx, o.ID); err != nil || again != o || len(change.Tags) > 0 {
 		w.Errorf("refunded again: %+v, %v, %v", again, change, err)
 	}

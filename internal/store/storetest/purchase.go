@@ -73,7 +73,7 @@ func testPurchase(w *World) {
 	want.State, want.ChargeID, want.PaidAt, want.DeadlineAt = market.OrderAwaitingShipment, "ch_"+want.ID.String(), w.Clock.Now(), w.Clock.Now().Add(w.Rules.CancelUnshipped)
 	want.Version, want.UpdatedAt = 2, w.Clock.Now()
 	same("settled", order, err)
-	w.tagged("settle", change, face...)
+	w.tagged("settle", change, append(slices.Clone(face), "sold:all", "sold:1", "sold:11", "sold:111")...)
 	state(market.ItemSold, 3, 0)
 	w.jobs("settled", "order.paid ready 1", "order.settle scheduled 1")
 
