@@ -10,6 +10,7 @@ import (
 type Catalog struct {
 	Currency   string      `json:"currency" doc:"ISO 4217 code; amounts are integers of its smallest unit." example:"JPY"`
 	Categories []Category  `json:"categories" nullable:"false" doc:"The tree of categories, the roots first."`
+	Brands     []Brand     `json:"brands" nullable:"false" doc:"Brands that an item may name."`
 	Conditions []Condition `json:"conditions" nullable:"false" doc:"Conditions, the best first."`
 }
 
@@ -18,6 +19,12 @@ type Category struct {
 	ID       int        `json:"id" doc:"Id of the category."`
 	Name     Text       `json:"name" doc:"Its name."`
 	Children []Category `json:"children,omitempty" nullable:"false" doc:"The categories below. An item is filed under one without any."`
+}
+
+// Brand is a maker of things, or the name that they are sold under.
+type Brand struct {
+	ID   int  `json:"id" doc:"Id of the brand."`
+	Name Text `json:"name" doc:"Its name."`
 }
 
 // Condition is how worn an item may be.
@@ -32,7 +39,7 @@ type Text struct {
 	EN string `json:"en" doc:"In English."`
 }
 
-// Catalog returns categories, conditions and the currency.
+// Catalog returns categories, brands, conditions and the currency.
 func (c *Client) Catalog(ctx context.Context) (Catalog, error) {
 	var out Catalog
 	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/catalog"}, &out); err != nil {

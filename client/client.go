@@ -157,6 +157,17 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // CloseIdleConnections closes connections that no call uses.
 func (c *caller) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
+type idempotencyKey struct{}
+
+// WithIdempotencyKey returns a context that makes one call of the market API
+// have its effect once: repeat the call with the same key and the same content
+// after an answer that did not arrive, and it gets the first one's answer. Keys
+// are yours to choose, at most 255 printable characters, a new one for each
+// thing that is to happen. The market knows them again for a day.
+func WithIdempotencyKey(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, idempotencyKey{}, key)
+}
+
 // call is one request.
 type call struct {
 	method, path string
@@ -220,6 +231,9 @@ func (c *caller) send(ctx context.Context, k call) (*http.Response, error) {
 	}
 	for name, values := range k.header {
 		req.Header[name] = values
+	}
+	if key, ok := ctx.Value(idempotencyKey{}).(string); ok && k.method == http.MethodPost {
+		req.Header.Set("Idempotency-Key", key)
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)

@@ -13,7 +13,8 @@ import (
 type Comment struct {
 	ID        string `json:"id" doc:"Id of the comment." example:"cm_0c2tn5w8q1z4x"`
 	Author    Person `json:"author" doc:"Who wrote it."`
-	Body      string `json:"body" doc:"What it says."`
+	Body      string `json:"body" doc:"What it says; empty if it is deleted."`
+	Deleted   bool   `json:"deleted,omitempty" doc:"Its author or the seller has taken it away."`
 	CreatedAt Time   `json:"created_at" doc:"When it was written."`
 }
 
@@ -66,4 +67,14 @@ func (c *Client) Comment(ctx context.Context, itemID, body string) (Comment, err
 		return Comment{}, fmt.Errorf("comment on item: %w", err)
 	}
 	return out, nil
+}
+
+// DeleteComment takes a comment of the caller's, or one on an item that the
+// caller sells, away. That it was there stays to be seen.
+func (c *Client) DeleteComment(ctx context.Context, itemID, commentID string) error {
+	k := call{method: http.MethodDelete, path: "/v1/items/" + segment(itemID) + "/comments/" + segment(commentID)}
+	if err := c.do(ctx, k, nil); err != nil {
+		return fmt.Errorf("delete comment: %w", err)
+	}
+	return nil
 }

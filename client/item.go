@@ -54,6 +54,7 @@ type Item struct {
 	Description  string    `json:"description" doc:"What there is to know."`
 	Price        int64     `json:"price" doc:"Price in the currency's smallest unit."`
 	CategoryID   int       `json:"category_id" doc:"Its category."`
+	BrandID      int       `json:"brand_id,omitempty" doc:"Its brand; missing if it has none."`
 	Condition    string    `json:"condition" doc:"Its condition, an id of the catalog."`
 	Seller       Person    `json:"seller" doc:"Who sells it."`
 	Photos       []Photo   `json:"photos" nullable:"false" doc:"Its photos, the main one first."`
@@ -69,6 +70,7 @@ type NewItem struct {
 	Description string   `json:"description,omitempty" maxLength:"3000" doc:"What there is to know."`
 	Price       int64    `json:"price" minimum:"1" doc:"Price in the currency's smallest unit." example:"3200"`
 	CategoryID  int      `json:"category_id" minimum:"1" doc:"A category of the catalog without others below it."`
+	BrandID     int      `json:"brand_id,omitempty" minimum:"1" doc:"A brand of the catalog." example:"7"`
 	Condition   string   `json:"condition" maxLength:"32" doc:"An id of the catalog's conditions." example:"good"`
 	PhotoIDs    []string `json:"photo_ids,omitempty" maxItems:"10" nullable:"false" doc:"Ids of uploaded photos, the main one first."`
 }
@@ -89,6 +91,7 @@ type ItemPatch struct {
 	Description *string     `json:"description,omitempty" maxLength:"3000" doc:"A new description."`
 	Price       *int64      `json:"price,omitempty" minimum:"1" doc:"A new price."`
 	CategoryID  *int        `json:"category_id,omitempty" minimum:"1" doc:"Another category."`
+	BrandID     *int        `json:"brand_id,omitempty" minimum:"0" doc:"Another brand; 0: none from now on."`
 	Condition   *string     `json:"condition,omitempty" maxLength:"32" doc:"Another condition."`
 	PhotoIDs    *[]string   `json:"photo_ids,omitempty" maxItems:"10" nullable:"false" doc:"Ids of the photos that it has from now on."`
 	Action      *ItemAction `json:"action,omitempty" enum:"pause,resume,withdraw" doc:"A change of its state."`
@@ -101,14 +104,21 @@ type ItemPatch struct {
 
 // ItemQuery selects a list of items. The zero value is the newest of all.
 type ItemQuery struct {
-	Category int    // with all below it; 0: every one
-	Seller   string // id of a user; empty: everyone
-	Sort     Sort   // empty: SortNew
-	Limit    int    // items a page, at most MaxItems; 0: as many as the server likes
-	Cursor   string // NextCursor of the page before; empty: from the start
+	Text      string    // words, or parts of words, of the title or of the brand's name; empty: any
+	Category  int       // with all below it; 0: every one
+	Brand     int       // 0: any
+	Condition string    // an id of the catalog's conditions; empty: any
+	PriceMin  int64     // 0: any
+	PriceMax  int64     // 0: any
+	Seller    string    // id of a user; empty: everyone
+	State     ItemState // OnSale or Sold; empty: OnSale, and of a seller all that everyone may see
+	Sort      Sort      // empty: SortNew
+	Limit     int       // items a page, at most MaxItems; 0: as many as the server likes
+	Cursor    string    // NextCursor of the page before; empty: from the start
 }
 
-// ItemPage is a part of a list.
+// ItemPage is a part of a list. A page of a search for what is rare may have few
+// items, or none, and still a NextCursor.
 type ItemPage struct {
 	Items      []ItemSummary `json:"items" nullable:"false" doc:"The items."`
 	NextCursor string        `json:"next_cursor,omitempty" doc:"For the next page; missing on the last."`
@@ -117,22 +127,67 @@ type ItemPage struct {
 // Values returns the query as the URL has it.
 func (q ItemQuery) Values() url.Values {
 	v := url.Values{}
-	if q.Category != 0 {
-		v.Set("category", strconv.Itoa(q.Category))
+	word := func(name, value string) {
+		if value != "" {
+			v.Set(name, value)
+		}
 	}
-	if q.Seller != "" {
-		v.Set("seller", q.Seller)
+	number := func(name string, value int64) {
+		if value != 0 {
+			v.Set(name, strconv.FormatInt(value, 10))
+		}
 	}
-	if q.Sort != "" {
-		v.Set("sort", string(q.Sort))
-	}
-	if q.Limit != 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
-	}
-	if q.Cursor != "" {
-		v.Set("cursor", q.Cursor)
-	}
+	word("q", q.Text)
+	number("category", int64(q.Category))
+	number("brand", int64(q.Brand))
+	word("condition", q.Condition)
+	number("price_min", q.PriceMin)
+	number("price_max", q.PriceMax)
+	word("seller", q.Seller)
+	word("state", string(q.State))
+	word("sort", string(q.Sort))
+	number("limit", int64(q.Limit))
+	word("cursor", q.Cursor)
 	return v
+}
+
+// ItemFacets say how a list divides. If Complete is false only a part of the
+// list was counted: there are more of everything.
+type ItemFacets struct {
+	Items      int              `json:"items" doc:"Items of the list that were counted."`
+	Complete   bool             `json:"complete" doc:"Whether that is all of them."`
+	Categories []CategoryFacet  `json:"categories" nullable:"false" doc:"Right below the category of the query, the most first."`
+	Brands     []BrandFacet     `json:"brands" nullable:"false" doc:"The most first."`
+	Conditions []ConditionFacet `json:"conditions" nullable:"false" doc:"The best first."`
+}
+
+// CategoryFacet counts the items of a category and below.
+type CategoryFacet struct {
+	ID    int `json:"id" doc:"Id of the category."`
+	Items int `json:"items" doc:"Items in it and below."`
+}
+
+// BrandFacet counts the items of a brand.
+type BrandFacet struct {
+	ID    int `json:"id" doc:"Id of the brand."`
+	Items int `json:"items" doc:"Items of it."`
+}
+
+// ConditionFacet counts the items in a condition.
+type ConditionFacet struct {
+	ID    string `json:"id" doc:"Id of the condition."`
+	Items int    `json:"items" doc:"Items in it."`
+}
+
+// ItemFacets returns how the list of a query divides; its Sort, Limit and Cursor
+// do not matter.
+func (c *Client) ItemFacets(ctx context.Context, q ItemQuery) (ItemFacets, error) {
+	q.Sort, q.Limit, q.Cursor = "", 0, ""
+	var out ItemFacets
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/items/facets", query: q.Values()}, &out); err != nil {
+		return ItemFacets{}, fmt.Errorf("count items: %w", err)
+	}
+	return out, nil
 }
 
 // Items returns one page of a list.
@@ -236,4 +291,15 @@ func (c *Client) Unlike(ctx context.Context, itemID string) error {
 		return fmt.Errorf("unlike item: %w", err)
 	}
 	return nil
+}
+
+// LikedItems returns one page of what the caller likes, the latest first. Items
+// that are no longer to be seen are left out: a page may have fewer than asked
+// for although another one follows.
+func (c *Client) LikedItems(ctx context.Context, cursor string, limit int) (ItemPage, error) {
+	var out ItemPage
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/likes", query: pageValues(cursor, limit)}, &out); err != nil {
+		return ItemPage{}, fmt.Errorf("list liked items: %w", err)
+	}
+	return out, nil
 }

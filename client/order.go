@@ -46,9 +46,15 @@ type Order struct {
 	Currency   string     `json:"currency" doc:"ISO 4217 code." example:"JPY"`
 	Proceeds   int64      `json:"proceeds,omitempty" doc:"What the seller gets of it; only the seller is told."`
 	Failure    string     `json:"failure,omitempty" doc:"Why it was cancelled." example:"payment_declined"`
+	Note       string     `json:"note,omitempty" doc:"What was said about a cancellation or a problem."`
+	Todo       string     `json:"todo,omitempty" enum:"ship,receive,review,wait_payment,await_operator" doc:"What you are to do next, or what you wait for; missing if it is nothing."`
+	Actions    []string   `json:"actions,omitempty" doc:"What you can do with it now: ship, cancel, buyer_review, seller_review, problem."`
 	Version    int64      `json:"version" doc:"Grows with every change."`
 	DeadlineAt *Time      `json:"deadline_at,omitempty" doc:"When its state ends by itself."`
+	ShipBy     *Time      `json:"ship_by,omitempty" doc:"Until when the seller is to send it; afterwards the buyer may cancel."`
 	PaidAt     *Time      `json:"paid_at,omitempty" doc:"When it was paid."`
+	ShippedAt  *Time      `json:"shipped_at,omitempty" doc:"When the seller sent it."`
+	EndedAt    *Time      `json:"ended_at,omitempty" doc:"When it was over."`
 	CreatedAt  Time       `json:"created_at" doc:"When it was made."`
 	UpdatedAt  Time       `json:"updated_at" doc:"When it changed last."`
 }
@@ -86,12 +92,28 @@ func (c *Client) Order(ctx context.Context, id string) (Order, error) {
 	return out, nil
 }
 
+// OrderQuery names a list of the caller's orders.
+type OrderQuery struct {
+	Role   Role       // "" = Buyer
+	State  OrderState // "" = any
+	Cursor string
+	Limit  int // 0: as many as the server likes
+}
+
 // Orders returns one page of the caller's orders, the newest first: those as
 // Buyer, which an empty role means, or as Seller.
 func (c *Client) Orders(ctx context.Context, role Role, cursor string, limit int) (OrderPage, error) {
-	q := pageValues(cursor, limit)
-	if role != "" {
-		q.Set("role", string(role))
+	return c.OrdersIn(ctx, OrderQuery{Role: role, Cursor: cursor, Limit: limit})
+}
+
+// OrdersIn returns one page of the caller's orders, the newest first.
+func (c *Client) OrdersIn(ctx context.Context, o OrderQuery) (OrderPage, error) {
+	q := pageValues(o.Cursor, o.Limit)
+	if o.Role != "" {
+		q.Set("role", string(o.Role))
+	}
+	if o.State != "" {
+		q.Set("state", string(o.State))
 	}
 	var out OrderPage
 	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/orders", query: q}, &out); err != nil {

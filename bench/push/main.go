@@ -28,7 +28,7 @@ import (
 type options struct {
 	furima, out, dir     string
 	only, modes, shapes  string
-	quick, keepLogs      bool
+	quick                bool
 	pprof                string
 	scale                float64
 	seconds              time.Duration

@@ -24,10 +24,10 @@ func TestAccount(t *testing.T) {
 	if !api.PlausibleToken(s.Token) || !s.ExpiresAt.After(time.Now()) {
 		t.Errorf("session of %d bytes until %v", len(s.Token), s.ExpiresAt)
 	}
-	want := client.Me{ID: s.User.ID, Name: "Hanako Yamada", Email: "hanako@example.com", Locale: "en", CreatedAt: s.User.CreatedAt}
+	want := client.Me{ID: s.User.ID, Name: "Hanako Yamada", Email: "hanako@example.com", Locale: "en", Version: 1, CreatedAt: s.User.CreatedAt}
 	me, err := b.client.WithToken(s.Token).Me(ctx)
 	must(t, err)
-	if diff := cmp.Diff(want, me); diff != "" || s.User != me {
+	if diff := cmp.Diff(want, me); diff != "" || !cmp.Equal(s.User, me) {
 		t.Errorf("me:\n%s", diff)
 	}
 	user, err := b.client.User(ctx, s.User.ID)

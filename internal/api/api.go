@@ -48,6 +48,7 @@ import (
 
 	"github.com/furima/furima/client"
 	"github.com/furima/furima/internal/cache"
+	"github.com/furima/furima/internal/carrier"
 	"github.com/furima/furima/internal/job"
 	"github.com/furima/furima/internal/pay"
 	"github.com/furima/furima/internal/photo"
@@ -61,6 +62,7 @@ type Deps struct {
 	Cache      *cache.Cache
 	Pay        pay.Provider
 	Photos     *photo.Intake
+	Carrier    carrier.Carrier       // nil: the sandbox
 	Push       *client.Push          // nil: nobody is notified
 	Logger     *slog.Logger          // nil: no logs
 	Registerer prometheus.Registerer // nil: metrics are not registered
@@ -73,9 +75,11 @@ type API struct {
 	cfg     Config
 	store   *store.Store
 	queue   *job.Queue
-	cache   *cache.Cache
+	cache   answers
+	limits  *limiter
 	pay     pay.Provider
 	photos  *photo.Intake
+	carrier carrier.Carrier
 	push    *client.Push
 	log     *slog.Logger
 	now     func() time.Time
@@ -97,7 +101,7 @@ func New(cfg Config, d Deps) (*API, error) {
 	}
 	cfg = cfg.withDefaults()
 	a := &API{
-		cfg: cfg, store: d.Store, queue: d.Queue, cache: d.Cache, pay: d.Pay, photos: d.Photos, push: d.Push,
+		cfg: cfg, store: d.Store, queue: d.Queue, pay: d.Pay, photos: d.Photos, push: d.Push,
 		log: d.Logger, now: d.Now, metrics: newMetrics(d.Registerer), mux: http.NewServeMux(),
 		sessions: newSessionCache(cfg.SessionCache), uploads: make(chan struct{}, maxUploads),
 	}
@@ -107,6 +111,14 @@ func New(cfg Config, d Deps) (*API, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
+	if a.carrier = d.Carrier; a.carrier == nil {
+		var err error
+		if a.carrier, err = carrier.Open(carrier.DefaultConfig()); err != nil {
+			return nil, fmt.Errorf("build api: %w", err)
+		}
+	}
+	a.limits = newLimiter(cfg, a.now, a.metrics)
+	a.cache = answers{d.Cache, a.limits}
 	a.hasher = newHasher(cfg.PasswordConcurrency, cfg.PasswordWait, a.metrics)
 	a.huma = a.newHuma(router{a})
 	a.routes()

@@ -174,6 +174,18 @@ func (c *sessionCache) makeRoom(now time.Time) {
 	}
 }
 
+// forgetUser ends the memory of a person's sessions but one.
+func (c *sessionCache) forgetUser(user market.UserID, keep market.TokenHash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for hash, e := range c.entries {
+		if e.UserID == user && hash != keep {
+			delete(c.entries, hash)
+		}
+	}
+	c.gen++
+}
+
 // forget ends the memory of a session that has been ended.
 func (c *sessionCache) forget(hash market.TokenHash) {
 	c.mu.Lock()

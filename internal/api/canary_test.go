@@ -43,6 +43,8 @@ func TestSecretsStaySecret(t *testing.T) {
 		device         = "canary-device-43"
 		payment        = "canary-payment-44"
 		address        = "canary-45@example.com"
+		newPassword    = "canary-new-pw-47"
+		street         = "canary-street-48"
 		token          = "fm_canary46canary46canary46canary46canary46cana_123456"
 	)
 	b := newBench(t, options{})
@@ -65,6 +67,17 @@ func TestSecretsStaySecret(t *testing.T) {
 	me := c.WithToken(s.Token)
 	_, _ = me.PutDevice(ctx, "phone", client.DeviceRegistration{Platform: client.APNS, Token: device})
 	_, _ = me.PutDevice(ctx, "phone", client.DeviceRegistration{Platform: "pager", Token: device + "\n"})
+	_, _ = c.User(ctx, s.User.ID)
+	_ = me.ChangePassword(ctx, client.NewPassword{Current: wrongPassword, New: newPassword})
+	_ = me.ChangePassword(ctx, client.NewPassword{Current: secretPassword, New: "short" + newPassword[:4]})
+	must(t, me.ChangePassword(ctx, client.NewPassword{Current: secretPassword, New: newPassword}))
+	_ = me.DeleteAccount(ctx, wrongPassword)
+	_, _ = me.ChangeMe(ctx, client.MePatch{Address: &client.Address{Name: "x", PostalCode: "1", Street: street}}) // without a city
+	soFar := answers.String()
+	_, err = me.ChangeMe(ctx, client.MePatch{Address: &client.Address{Name: "x", PostalCode: "1", City: "y", Street: street}})
+	must(t, err)
+	answers.Reset() // the owner sees the address, and nobody else
+	answers.WriteString(soFar)
 	_, _ = c.User(ctx, s.User.ID)
 	ken, _ := b.person("Ken")
 	item := b.item(ken, "Chair", 500)
@@ -96,7 +109,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		if len(text) < 1000 {
 			t.Errorf("%s: only %d bytes, nothing to look at", what, len(text))
 		}
-		for _, secret := range []string{secretPassword, wrongPassword, device, payment, address, token, s.Token, tokenOf(ken), "argon2id", "gateway-secret"} {
+		for _, secret := range []string{secretPassword, wrongPassword, newPassword, street, device, payment, address, token, s.Token, tokenOf(ken), "argon2id", "gateway-secret"} {
 			if i := strings.Index(text, secret); i >= 0 {
 				t.Errorf("%s hold %q: …%s…", what, secret, text[max(0, i-200):min(len(text), i+len(secret)+50)])
 			}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -32,7 +33,14 @@ func (a *API) loadCatalog(ctx context.Context) (cache.Answer, error) {
 	if err != nil {
 		return cache.Answer{}, err
 	}
-	out := client.Catalog{Currency: a.store.Rules().Currency, Categories: categoriesOut(tree, 0)}
+	brands, err := a.store.Brands(ctx)
+	if err != nil {
+		return cache.Answer{}, err
+	}
+	out := client.Catalog{Currency: a.store.Rules().Currency, Categories: categoriesOut(tree, 0), Brands: []client.Brand{}}
+	for _, b := range brands.All {
+		out.Brands = append(out.Brands, client.Brand{ID: int(b.ID), Name: client.Text{JA: cmp.Or(b.NameJA, b.Name), EN: b.Name}})
+	}
 	for _, c := range market.Conditions() {
 		out.Conditions = append(out.Conditions, client.Condition{ID: string(c), Name: conditionNames[c]})
 	}

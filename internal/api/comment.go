@@ -15,7 +15,7 @@ import (
 
 func commentOut(c market.Comment) client.Comment {
 	return client.Comment{
-		ID: c.ID.String(), Author: client.Person{ID: c.Author.String(), Name: c.AuthorName}, Body: c.Body, CreatedAt: client.TimeOf(c.CreatedAt),
+		ID: c.ID.String(), Author: client.Person{ID: c.Author.String(), Name: c.AuthorName}, Body: c.Body, Deleted: !c.DeletedAt.IsZero(), CreatedAt: client.TimeOf(c.CreatedAt),
 	}
 }
 
@@ -96,4 +96,26 @@ func (a *API) commentItem(ctx context.Context, in *commentItemIn) (*commentOutpu
 	}
 	a.purge(change)
 	return &commentOutput{CacheControl: noStore, Body: commentOut(c)}, nil
+}
+
+type deleteCommentIn struct {
+	ID      string `path:"id" doc:"Id of the item."`
+	Comment string `path:"comment_id" doc:"Id of the comment."`
+}
+
+func (a *API) deleteComment(ctx context.Context, in *deleteCommentIn) (*struct{}, error) {
+	id, err := itemID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	comment, err := market.ParseCommentID(in.Comment)
+	if err != nil {
+		return nil, market.ErrCommentNotFound
+	}
+	change, err := a.store.DeleteComment(ctx, id, comment, callerOf(ctx).user)
+	if err != nil {
+		return nil, err
+	}
+	a.purge(change)
+	return nil, nil
 }

@@ -41,6 +41,65 @@ type Config struct {
 	RequestTimeout time.Duration `toml:"request_timeout"`
 	// How long the payment provider may take to answer a charge; after that the order stays pending and is settled by a job. 0 means "20s". Default: "20s".
 	ChargeTimeout time.Duration `toml:"charge_timeout"`
+
+	// Addresses and networks of the proxies in front of the API, as "10.0.0.0/8" or "192.0.2.1": from them X-Forwarded-For and X-Real-IP are believed. Default: empty, this machine.
+	TrustedProxies []string `toml:"trusted_proxies"`
+	// How many requests are taken; beyond that they are answered 429.
+	Limits LimitConfig `toml:"limits"`
+}
+
+// LimitConfig is the [api.limits] table. A limit is both how many requests may
+// come at once and how many a minute after that. Each process counts for itself.
+type LimitConfig struct {
+	// How many reads a minute one user makes that are not answered 304. 0 means 3000, -1 no limit. Default: 3000.
+	Reads int `toml:"reads"`
+	// How many reads a minute come from one address that the cache does not answer. 0 means 120000, -1 no limit. Default: 120000.
+	ReadsIP int `toml:"reads_ip"`
+	// How many writes a minute one user makes. 0 means 600, -1 no limit. Default: 600.
+	Writes int `toml:"writes"`
+	// How many writes a minute come from one address, which a whole office or a mobile network may share. 0 means 60000, -1 no limit. Default: 60000.
+	WritesIP int `toml:"writes_ip"`
+	// How many purchases a minute one user tries. 0 means 60, -1 no limit. Default: 60.
+	Purchases int `toml:"purchases"`
+	// How many log-ins a minute may fail for one account. 0 means 10, -1 no limit. Default: 10.
+	LogIns int `toml:"log_ins"`
+	// How many log-ins a minute come from one address. 0 means 120, -1 no limit. Default: 120.
+	LogInsIP int `toml:"log_ins_ip"`
+	// How many registrations a minute come from one address. 0 means 60, -1 no limit. Default: 60.
+	RegistrationsIP int `toml:"registrations_ip"`
+}
+
+// withDefaults gives zero values their meaning.
+func (c LimitConfig) withDefaults() LimitConfig {
+	for _, l := range []struct {
+		v *int
+		n int
+	}{
+		{&c.Reads, 3000}, {&c.ReadsIP, 120_000}, {&c.Writes, 600}, {&c.WritesIP, 60_000}, {&c.Purchases, 60},
+		{&c.LogIns, 10}, {&c.LogInsIP, 120}, {&c.RegistrationsIP, 60},
+	} {
+		if *l.v == 0 {
+			*l.v = l.n
+		}
+	}
+	return c
+}
+
+// maxLimit is far above what a process answers.
+const maxLimit = 100_000_000
+
+func (c LimitConfig) validate(fault func(key, problem string)) {
+	for _, l := range []struct {
+		key string
+		v   int
+	}{
+		{"reads", c.Reads}, {"reads_ip", c.ReadsIP}, {"writes", c.Writes}, {"writes_ip", c.WritesIP}, {"purchases", c.Purchases},
+		{"log_ins", c.LogIns}, {"log_ins_ip", c.LogInsIP}, {"registrations_ip", c.RegistrationsIP},
+	} {
+		if l.v < -1 || l.v > maxLimit {
+			fault("limits."+l.key, fmt.Sprintf("is %d, must be -1 to %d", l.v, maxLimit))
+		}
+	}
 }
 
 // DefaultConfig returns the configuration that is used where the operator says nothing.
@@ -56,6 +115,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = 64 << 10
 	}
+	c.Limits = c.Limits.withDefaults()
 	for _, d := range []struct {
 		v *time.Duration
 		d time.Duration
@@ -98,6 +158,12 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if c.MaxBodyBytes != 0 && (c.MaxBodyBytes < 4096 || c.MaxBodyBytes > maxBodyBytes) {
 		fault("max_body_bytes", fmt.Sprintf("is %d, must be 4096 to %d", c.MaxBodyBytes, maxBodyBytes))
 	}
+	for i, s := range c.TrustedProxies {
+		if _, err := parseNetwork(s); err != nil {
+			fault(fmt.Sprintf("trusted_proxies[%d]", i), "must be an address or a network, as in 192.0.2.1 or 10.0.0.0/8")
+		}
+	}
+	c.Limits.validate(fault)
 	for _, d := range []struct {
 		key string
 		v   time.Duration

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +28,8 @@ type exchange struct {
 	declined  int  // status that the mux wanted to give by itself
 	ours      bool // what is written now does not come from the mux
 	code      client.Code
-	user      string // id of the user, once known
+	user      string        // id of the user, once known
+	capture   *bytes.Buffer // gets a copy of the answer, unless nil
 }
 
 // exchangeOf returns the exchange behind a writer. Handlers get it as their writer.
@@ -64,6 +66,9 @@ func (x *exchange) Write(b []byte) (int, error) {
 	}
 	if !x.wrote {
 		x.WriteHeader(http.StatusOK)
+	}
+	if x.capture != nil && x.capture.Len() <= maxAnswer {
+		x.capture.Write(b)
 	}
 	if !x.broken {
 		n, err := x.ResponseWriter.Write(b)

@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"reflect"
 	"time"
 
 	"github.com/furima/furima/client"
 	"github.com/furima/furima/internal/job"
+	"github.com/furima/furima/internal/market"
 )
 
 // What tests of the package from outside need of its inside.
@@ -101,3 +103,27 @@ func IsSnooze(err error) bool {
 func IsCancel(err error) bool {
 	return err != nil && reflect.TypeOf(err) == reflect.TypeOf(job.Cancel(nil))
 }
+
+// ClientIP is where a request comes from, to an API with these trusted proxies.
+func ClientIP(trusted []string, r *http.Request) string {
+	return newLimiter(Config{TrustedProxies: trusted}, time.Now, newMetrics(nil)).clientIP(r).String()
+}
+
+// Buckets are the token buckets of one limit.
+type Buckets struct{ b *buckets }
+
+// NewBuckets makes buckets of n tokens that come back within a time.
+func NewBuckets(n int, per time.Duration) Buckets { return Buckets{newBuckets(n, per)} }
+
+// Take takes a token of a key.
+func (b Buckets) Take(key uint64, now time.Time) time.Duration {
+	return b.b.take(keyOfUser(market.UserID(key)), now.UnixNano())
+}
+
+// Wait is how long until there is one.
+func (b Buckets) Wait(key uint64, now time.Time) time.Duration {
+	return b.b.wait(keyOfUser(market.UserID(key)), now.UnixNano())
+}
+
+// Len is how many keys take memory.
+func (b Buckets) Len() int { return len(b.b.full) }

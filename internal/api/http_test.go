@@ -55,7 +55,7 @@ func TestRefusals(t *testing.T) {
 		{"bad cursor of comments", "GET", "/v1/items/" + item.ID + "/comments?cursor=abc", "", nil, 400, "invalid-cursor", ""},
 		{"bad cursor of orders", "GET", "/v1/orders?cursor=abc", "", []string{"Authorization", session}, 400, "invalid-cursor", ""},
 		{"bad escape", "GET", "/v1/items?sort=%zz", "", nil, 400, "malformed-request", ""},
-		{"seller with category", "GET", "/v1/items?category=1&seller=" + item.Seller.ID, "", nil, 422, "invalid-request", ""},
+		{"seller by price", "GET", "/v1/items?sort=price_asc&seller=" + item.Seller.ID, "", nil, 422, "invalid-request", ""},
 		{"no session", "POST", "/v1/items", valid, nil, 401, "unauthenticated", ""},
 		{"wrong scheme", "POST", "/v1/items", valid, []string{"Authorization", "Basic " + tokenOf(ken)}, 401, "unauthenticated", ""},
 		{"two sessions", "POST", "/v1/items", valid, []string{"Authorization", session, "Authorization", session}, 401, "unauthenticated", ""},

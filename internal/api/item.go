@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -45,7 +44,7 @@ func pageOut(p store.ItemPage) client.ItemPage {
 func itemOut(i market.Item, sellerName string) client.Item {
 	out := client.Item{
 		ID: i.ID.String(), Version: i.Version, State: client.ItemState(i.State), Title: i.Title, Description: i.Description,
-		Price: int64(i.Price), CategoryID: int(i.Category), Condition: string(i.Condition),
+		Price: int64(i.Price), CategoryID: int(i.Category), BrandID: int(i.Brand), Condition: string(i.Condition),
 		Seller: client.Person{ID: i.Seller.String(), Name: sellerName}, Photos: make([]client.Photo, len(i.Photos)),
 		LikeCount: i.LikeCount, CommentCount: i.CommentCount, CreatedAt: client.TimeOf(i.CreatedAt), UpdatedAt: client.TimeOf(i.UpdatedAt),
 	}
@@ -56,101 +55,6 @@ func itemOut(i market.Item, sellerName string) client.Item {
 }
 
 const itemsPath = "/v1/items"
-
-// parseItems reads the query of a list.
-func parseItems(rawQuery string) (store.ItemQuery, error) {
-	q := store.ItemQuery{Sort: market.SortNew, Limit: defaultPage}
-	err := eachParameter(rawQuery, func(name, value string) (err error) {
-		switch name {
-		case "category":
-			q.Category, err = market.ParseCategoryID(value)
-		case "seller":
-			q.Seller, err = market.ParseUserID(value)
-		case "sort":
-			q.Sort, err = market.ParseSort(value)
-		case "limit":
-			q.Limit, err = parseLimit(value, client.MaxItems)
-		case "cursor":
-			q.Cursor, err = parseCursor(value)
-		default:
-			err = unknownParameter(name)
-		}
-		if _, ok := err.(*market.Error); ok {
-			return inQuery(name, err)
-		}
-		return err
-	})
-	return q, err
-}
-
-// itemsKey is the cache key of a list: one spelling for one list, whatever the order of the
-// parameters and whether defaults are written out.
-func itemsKey(q store.ItemQuery) string {
-	var room [192]byte
-	b := append(room[:0], itemsPath...)
-	b = append(b, "?limit="...)
-	b = strconv.AppendInt(b, int64(q.Limit), 10)
-	if q.Category != 0 {
-		b = append(b, "&category="...)
-		b = strconv.AppendInt(b, int64(q.Category), 10)
-	}
-	if q.Seller != 0 {
-		b = append(b, "&seller="...)
-		b, _ = q.Seller.AppendText(b)
-	}
-	if q.Sort != market.SortNew {
-		b = append(b, "&sort="...)
-		b = append(b, q.Sort...)
-	}
-	if q.Cursor != "" {
-		b = append(b, "&cursor="...)
-		b = append(b, q.Cursor...)
-	}
-	return string(b)
-}
-
-func (a *API) getItems(w http.ResponseWriter, r *http.Request) error {
-	q, err := parseItems(r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	return a.cache.Serve(w, r, itemsKey(q), func(ctx context.Context) (cache.Answer, error) { return a.loadItems(ctx, q) })
-}
-
-func (a *API) loadItems(ctx context.Context, q store.ItemQuery) (cache.Answer, error) {
-	page, err := a.store.Items(ctx, q)
-	if err != nil {
-		return cache.Answer{}, err
-	}
-	body, err := encode(pageOut(page))
-	if err != nil {
-		return cache.Answer{}, err
-	}
-	tags := make([]string, 0, len(page.Items)+1)
-	if q.Seller != 0 {
-		tags = append(tags, store.TagUser(q.Seller))
-	} else {
-		tags = append(tags, store.TagList(q.Category))
-	}
-	for _, item := range page.Items {
-		tags = append(tags, store.TagItem(item.ID))
-	}
-	answer := cache.Answer{ContentType: contentJSON[0], Body: body, Tags: tags}
-	if page.Next != "" {
-		values := url.Values{"limit": {strconv.Itoa(q.Limit)}}
-		if q.Category != 0 {
-			values.Set("category", q.Category.String())
-		}
-		if q.Seller != 0 {
-			values.Set("seller", q.Seller.String())
-		}
-		if q.Sort != market.SortNew {
-			values.Set("sort", string(q.Sort))
-		}
-		answer.Header = http.Header{"Link": {nextLink(itemsPath, values, page.Next)}}
-	}
-	return answer, nil
-}
 
 func (a *API) getItem(w http.ResponseWriter, r *http.Request) error {
 	id, err := itemID(r.PathValue("id"))
@@ -228,7 +132,7 @@ func (a *API) listItem(ctx context.Context, in *listItemIn) (*itemOutput, error)
 		return nil, err
 	}
 	item, change, err := a.store.ListItem(ctx, market.ItemDraft{
-		Seller: callerOf(ctx).user, Category: market.CategoryID(in.Body.CategoryID), Title: in.Body.Title, Description: in.Body.Description,
+		Seller: callerOf(ctx).user, Category: market.CategoryID(in.Body.CategoryID), Brand: market.BrandID(in.Body.BrandID), Title: in.Body.Title, Description: in.Body.Description,
 		Price: market.Money(in.Body.Price), Condition: market.Condition(in.Body.Condition), Photos: photos,
 	})
 	if err != nil {
@@ -291,6 +195,10 @@ func itemEdit(p client.ItemPatch) (market.ItemEdit, error) {
 	if p.CategoryID != nil {
 		category := market.CategoryID(*p.CategoryID)
 		e.Category = &category
+	}
+	if p.BrandID != nil {
+		brand := market.BrandID(*p.BrandID)
+		e.Brand = &brand
 	}
 	if p.PhotoIDs != nil {
 		photos, err := photoIDs(*p.PhotoIDs)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/furima/furima/client"
@@ -18,12 +19,12 @@ import (
 // processes: it snoozes between its runs.
 const (
 	KindPushFeedback = "push.feedback" // forget devices whose tokens are dead
-	KindOrderSweep   = "order.sweep"   // settle what has lost its own job
-	KindSessionTidy  = "session.tidy"  // delete sessions that are over
+	KindOrderSweep   = "order.sweep"   // what the clock does to orders; settle what has lost its own job
+	KindSessionTidy  = "session.tidy"  // delete sessions, answers and notifications that are over
 )
 
 const (
-	sweepInterval = 5 * time.Minute
+	sweepInterval = time.Minute
 	tidyInterval  = time.Hour
 	// settleInterval is how long an order without a charge waits for the next look at it.
 	settleInterval = 30 * time.Second
@@ -32,15 +33,18 @@ const (
 
 // Jobs returns the handlers of the market's jobs. Each bears to run twice.
 func (a *API) Jobs() map[string]job.Handler {
-	return map[string]job.Handler{
+	all := map[string]job.Handler{
 		store.KindItemLiked:     a.itemLiked,
 		store.KindItemCommented: a.itemCommented,
+		store.KindItemIndex:     a.itemIndex,
 		store.KindOrderPaid:     a.orderPaid,
 		store.KindOrderSettle:   a.orderSettle,
 		KindPushFeedback:        a.pushFeedback,
 		KindOrderSweep:          a.orderSweep,
 		KindSessionTidy:         a.sessionTidy,
 	}
+	maps.Copy(all, a.lifecycleJobs())
+	return all
 }
 
 // Schedule enqueues the jobs that run again and again, unless they are there already. Call it once
@@ -86,7 +90,7 @@ func (a *API) itemLiked(ctx context.Context, j *job.Job) error {
 	if err != nil {
 		return unlessGone(err)
 	}
-	return a.notify(ctx, j, item.Seller, notice{
+	return a.notifyOf(ctx, j, by.ID, item.Seller, notice{
 		item: item.ID, collapse: "like:" + item.ID.String(),
 		text: func(l market.Locale) (string, string) { return likedText(l, item.Title, by.Name, item.LikeCount-1) },
 	})
@@ -102,13 +106,27 @@ func (a *API) itemCommented(ctx context.Context, j *job.Job) error {
 	if err == nil {
 		c, err = a.store.Comment(ctx, p.Comment)
 	}
-	if err != nil {
+	if err != nil || !c.DeletedAt.IsZero() {
 		return unlessGone(err)
 	}
-	return a.notify(ctx, j, item.Seller, notice{
+	return a.notifyOf(ctx, j, c.Author, item.Seller, notice{
 		item: item.ID,
 		text: func(l market.Locale) (string, string) { return commentedText(l, item.Title, c.AuthorName, c.Body) },
 	})
+}
+
+// itemIndex makes search find an item as it is now.
+func (a *API) itemIndex(ctx context.Context, j *job.Job) error {
+	p, err := payload[store.ItemRef](j)
+	if err != nil {
+		return err
+	}
+	change, err := a.store.IndexItems(ctx, p.Item)
+	if err != nil {
+		return unlessGone(err)
+	}
+	a.purge(change)
+	return nil
 }
 
 func (a *API) orderPaid(ctx context.Context, j *job.Job) error {
@@ -197,8 +215,9 @@ func (a *API) lookup(ctx context.Context, key string) (market.Charge, error) {
 	return a.pay.Lookup(ctx, key)
 }
 
-// orderSweep looks after orders whose deadline has passed: whatever became of their jobs, money
-// and items do not stay in between.
+// orderSweep looks after orders whose deadline has passed: one that nobody sends is cancelled, one
+// that nobody rates is completed, and whatever became of the jobs of unpaid ones, money and items do
+// not stay in between.
 func (a *API) orderSweep(ctx context.Context, _ *job.Job) error {
 	ids, err := a.store.Overdue(ctx, maxPage)
 	if err != nil {
@@ -206,20 +225,28 @@ func (a *API) orderSweep(ctx context.Context, _ *job.Job) error {
 	}
 	for _, id := range ids {
 		// One that cannot be decided does not hold up the others.
-		if err := a.settle(ctx, id); err != nil && ctx.Err() == nil {
+		if err := a.expire(ctx, id); err != nil && ctx.Err() == nil {
 			a.log.LogAttrs(ctx, slog.LevelWarn, "overdue order not decided", slog.String("order_id", id.String()), slog.Any("error", err))
 		}
+	}
+	if len(ids) == maxPage {
+		return job.Snooze(0) // there may be more
 	}
 	return a.periodic(ctx, KindOrderSweep, sweepInterval, nil)
 }
 
 func (a *API) sessionTidy(ctx context.Context, _ *job.Job) error {
-	for {
-		_, more, err := a.store.Tidy(ctx)
-		if err != nil || !more {
-			return a.periodic(ctx, KindSessionTidy, tidyInterval, err)
+	var errs []error
+	for _, tidy := range []func(context.Context) (int64, bool, error){a.store.Tidy, a.store.ForgetAnswers, a.store.ForgetNotifications} {
+		for more := true; more; {
+			var err error
+			if _, more, err = tidy(ctx); err != nil {
+				errs = append(errs, err)
+				break
+			}
 		}
 	}
+	return a.periodic(ctx, KindSessionTidy, tidyInterval, errors.Join(errs...))
 }
 
 // periodic ends a run of a job that runs again and again. It never counts an attempt: such a job
@@ -290,6 +317,17 @@ type notice struct {
 	text     func(market.Locale) (title, body string)
 }
 
+// notifyOf tells a person what another has done, unless one of them has blocked
+// the other since. News of an order that both are in is no news of a person: it
+// goes to either with notify.
+func (a *API) notifyOf(ctx context.Context, j *job.Job, by, to market.UserID, n notice) error {
+	blocked, err := a.store.Blocked(ctx, by, to)
+	if err != nil || blocked {
+		return err
+	}
+	return a.notify(ctx, j, to, n)
+}
+
 // notify tells a person on every device, each in its language. The text is made now, when it
 // is sent: jobs carry ids only.
 func (a *API) notify(ctx context.Context, j *job.Job, to market.UserID, n notice) error {
@@ -300,9 +338,13 @@ func (a *API) notify(ctx context.Context, j *job.Job, to market.UserID, n notice
 	if err != nil || len(devices) == 0 {
 		return err
 	}
-	person, err := a.store.User(ctx, to)
+	person, err := a.store.Profile(ctx, to)
 	if err != nil {
 		return unlessGone(err)
+	}
+	if !person.Pushed(market.NoticeKind(j.Kind)) {
+		a.metrics.jobs.WithLabelValues(j.Kind, "muted").Inc()
+		return nil
 	}
 	_, err = a.push.Send(ctx, client.PushRequest{
 		App: a.cfg.PushApp, Notifications: n.render(j.Kind, person.Locale, devices),

@@ -84,6 +84,7 @@ type options struct {
 	config  func(*api.Config)
 	now     func() time.Time
 	pay     func(pay.Provider) pay.Provider
+	rules   func(*market.Rules)
 	noQueue bool // the queue and the worker do not run
 	noPush  bool
 }
@@ -135,7 +136,11 @@ func newBench(t testing.TB, o options) *bench {
 	must(t, job.Migrate(ctx, db))
 	must(t, store.Migrate(ctx, db))
 	b.queue = job.NewQueue(db, job.Options{Logger: logger, Now: o.now})
-	b.store = store.New(db, b.queue, store.Options{Logger: logger, Now: o.now})
+	rules := market.DefaultRules()
+	if o.rules != nil {
+		o.rules(&rules)
+	}
+	b.store = store.New(db, b.queue, store.Options{Logger: logger, Now: o.now, Rules: rules})
 	b.cache = cache.New(cache.DefaultConfig(), cache.Options{Logger: logger, Now: o.now})
 	b.sandbox, err = pay.OpenSandbox(dir+"/charges.jsonl", pay.Options{Dev: true, Now: o.now})
 	must(t, err)
@@ -151,6 +156,9 @@ func newBench(t testing.TB, o options) *bench {
 	cfg := api.DefaultConfig()
 	cfg.PushApp = "market"
 	cfg.BodyTimeout = 5 * time.Second
+	if o.now != nil { // a clock that stands still gives nothing back
+		cfg.Limits = api.LimitConfig{Reads: -1, ReadsIP: -1, Writes: -1, WritesIP: -1, Purchases: -1, LogIns: -1, LogInsIP: -1, RegistrationsIP: -1}
+	}
 	if o.config != nil {
 		o.config(&cfg)
 	}

@@ -15,6 +15,7 @@ type metrics struct {
 	hashing  prometheus.Gauge
 	refused  prometheus.Counter
 	jobs     *prometheus.CounterVec
+	limited  [classes][whoses]prometheus.Counter
 
 	routes map[string]*routeMetrics // by pattern; filled before the first request
 }
@@ -49,8 +50,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"kind", "outcome"}),
 		routes: map[string]*routeMetrics{},
 	}
+	limited := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "furima_api_rate_limited_total", Help: "Requests answered 429, by class of operation and whose limit it was.",
+	}, []string{"class", "limit"})
+	for c := range classes {
+		for w := range whoses {
+			m.limited[c][w] = limited.WithLabelValues(classNames[c], whoseNames[w])
+		}
+	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.duration, m.panics, m.hashing, m.refused, m.jobs)
+		reg.MustRegister(m.requests, m.duration, m.panics, m.hashing, m.refused, m.jobs, limited)
 	}
 	return m
 }

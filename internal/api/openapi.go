@@ -44,6 +44,7 @@ type operation struct {
 	errors  []int // statuses of refusals beside those that follow from the rest
 	maxBody int64 // bytes; 0: Config.MaxBodyBytes, which bounds it in any case
 	timeout time.Duration
+	etag    bool // a read that may be answered 304
 }
 
 const problemType = "application/problem+json"
@@ -88,7 +89,8 @@ var tags = []*huma.Tag{
 	{Name: "items", Description: "What is for sale."},
 	{Name: "photos", Description: "Pictures of items."},
 	{Name: "comments", Description: "What people say about items."},
-	{Name: "orders", Description: "Buying."},
+	{Name: "orders", Description: "Buying, from the payment to the reviews."},
+	{Name: "balance", Description: "What a seller has earned."},
 	{Name: "people", Description: "Who sells and buys."},
 }
 
@@ -118,22 +120,40 @@ func register[I, O any](a *API, op operation, handler func(ctx context.Context, 
 		r, w := humago.Unwrap(c)
 		ctx, cancel := context.WithTimeout(c.Context(), timeout)
 		defer cancel()
+		class := classOf(op)
+		if err := a.limits.takeIP(class, r); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		var who caller
 		if op.access == accessUser {
-			who, err := a.authenticate(r)
+			var err error
+			if who, err = a.authenticate(r); err == nil {
+				err = a.limits.take(class, ofUser, keyOfUser(who.user))
+			}
 			if err != nil {
 				a.refuse(w, r, err)
 				return
 			}
+			defer a.uncount(exchangeOf(w), class, who)
 			exchangeOf(w).user = who.user.String()
 			ctx = context.WithValue(ctx, callerKey{}, who)
 		}
+		var body []byte
 		if hasBody {
-			if err := readBody(w, r, limit, a.cfg.BodyTimeout); err != nil {
+			var err error
+			if body, err = readBody(w, r, limit, a.cfg.BodyTimeout); err != nil {
 				a.refuse(w, r, err)
 				return
 			}
 		}
-		next(huma.WithContext(c, ctx))
+		if !op.repeatable() {
+			next(huma.WithContext(c, ctx))
+			return
+		}
+		if err := a.once(exchangeOf(w), r.WithContext(ctx), who, body, func(ctx context.Context) { next(huma.WithContext(c, ctx)) }); err != nil {
+			a.refuse(w, r, err)
+		}
 	}}
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
@@ -144,6 +164,18 @@ func register[I, O any](a *API, op operation, handler func(ctx context.Context, 
 	})
 }
 
+// uncount makes an answer 304 one that does not count.
+func (a *API) uncount(x *exchange, c class, who caller) {
+	if x.status == http.StatusNotModified {
+		a.limits.giveBack(c, ofUser, keyOfUser(who.user))
+	}
+}
+
+// repeatable reports whether the operation knows an Idempotency-Key: what a
+// user makes happen. To register and to log in are not of a user yet, and give
+// out a secret, which is not kept.
+func (op operation) repeatable() bool { return op.method == http.MethodPost && op.access == accessUser }
+
 func hasField[T any](name string) bool {
 	_, ok := reflect.TypeFor[T]().FieldByName(name)
 	return ok
@@ -153,11 +185,22 @@ func (op operation) huma() huma.Operation {
 	h := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Description: op.about,
 		Tags: []string{op.tag}, DefaultStatus: op.status,
-		Errors: append(slices.Clone(op.errors), http.StatusServiceUnavailable),
+		Errors: append(slices.Clone(op.errors), http.StatusTooManyRequests, http.StatusServiceUnavailable),
+	}
+	if op.repeatable() {
+		most := maxKey
+		h.Parameters = append(h.Parameters, &huma.Param{
+			Name: headerKey, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &most},
+			Description: "Chosen by the client, new for each thing that it wants to happen. A repetition with the same key has no effect and gets the same answer, for a day.",
+		})
+		h.Errors = append(h.Errors, http.StatusConflict)
 	}
 	if op.access == accessUser {
 		h.Security = []map[string][]string{{"session": {}}}
-		h.Errors = append(h.Errors, http.StatusUnauthorized)
+		h.Errors = append(h.Errors, http.StatusUnauthorized, http.StatusForbidden) // a session of somebody who is suspended
+	}
+	if op.etag {
+		h.Responses = map[string]*huma.Response{"304": {Description: "Not Modified: the client has it"}}
 	}
 	return h
 }
@@ -169,28 +212,28 @@ func sorted(statuses []int) []int {
 
 // readBody reads a JSON body of at most limit bytes within a time, and puts it
 // back as a body that can no longer fail.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) error {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) ([]byte, error) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return refuse(kindMediaType, "the body must be application/json")
+		return nil, refuse(kindMediaType, "the body must be application/json")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return refuse(kindMediaType, "the body must not be compressed")
+		return nil, refuse(kindMediaType, "the body must not be compressed")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if r.ContentLength > limit {
-		return tooLarge(limit)
+		return nil, tooLarge(limit)
 	}
 	body, err := readAll(w, r, limit, within)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case len(body) == 0:
-		return refuse(kindMalformed, "the body is empty")
+		return nil, refuse(kindMalformed, "the body is empty")
 	case !utf8.Valid(body):
-		return refuse(kindMalformed, "the body is not UTF-8")
+		return nil, refuse(kindMalformed, "the body is not UTF-8")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return body, nil
 }
 
 func readAll(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) ([]byte, error) {

@@ -148,7 +148,7 @@ func TestDocumentIsComplete(t *testing.T) {
 			}
 		}
 		// Requests are closed, answers may grow.
-		if closed, request := s["additionalProperties"] == false, strings.HasPrefix(name, "New") || slices.Contains([]string{"Registration", "Credentials", "DeviceRegistration", "ItemPatch"}, name); closed != request {
+		if closed, request := s["additionalProperties"] == false, strings.HasPrefix(name, "New") || slices.Contains([]string{"Registration", "Credentials", "DeviceRegistration", "ItemPatch", "MePatch", "AccountDeletion", "Address", "Note"}, name); closed != request {
 			t.Errorf("schema %s: closed %v", name, closed)
 		}
 	}

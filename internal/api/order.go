@@ -12,12 +12,20 @@ import (
 	"github.com/furima/furima/internal/store"
 )
 
-func orderOut(o market.Order, role market.Role) client.Order {
+func (a *API) orderOut(o market.Order, role market.Role) client.Order {
 	out := client.Order{
 		ID: o.ID.String(), State: client.OrderState(o.State), Role: client.Role(role), ItemID: o.Item.String(), ItemTitle: o.ItemTitle,
 		BuyerID: o.Buyer.String(), SellerID: o.Seller.String(), Price: int64(o.Price), Currency: o.Currency, Failure: string(o.Failure),
-		Version: o.Version, DeadlineAt: timeOut(o.DeadlineAt), PaidAt: timeOut(o.PaidAt),
+		Note: o.Note, Todo: string(o.Todo(role)), Version: o.Version, DeadlineAt: timeOut(o.DeadlineAt), PaidAt: timeOut(o.PaidAt),
+		ShippedAt: timeOut(o.ShippedAt), EndedAt: timeOut(o.EndedAt),
 		CreatedAt: client.TimeOf(o.CreatedAt), UpdatedAt: client.TimeOf(o.UpdatedAt),
+	}
+	rules := a.store.Rules()
+	for _, e := range rules.Actions(o, role, a.now()) {
+		out.Actions = append(out.Actions, string(e))
+	}
+	if o.State == market.OrderAwaitingShipment {
+		out.ShipBy = timeOut(rules.ShipBy(o))
 	}
 	if role == market.RoleSeller {
 		out.Proceeds = int64(o.Proceeds())
@@ -70,7 +78,7 @@ func (a *API) buyItem(ctx context.Context, in *buyItemIn) (*buyItemOut, error) {
 	}
 	// Nobody knows yet whether the buyer was charged. Lookup will tell the job.
 	a.log.LogAttrs(ctx, slog.LevelWarn, "charge unclear", slog.String("order_id", order.ID.String()), slog.Any("error", err))
-	return bought(order), nil
+	return a.bought(order), nil
 }
 
 func (a *API) charge(ctx context.Context, o market.Order, token string) (market.Charge, error) {
@@ -97,9 +105,9 @@ func (a *API) paid(ctx context.Context, o market.Order, c market.Charge) (*buyIt
 		return nil, err
 	case err != nil:
 		a.log.LogAttrs(ctx, slog.LevelWarn, "paid order not settled yet", slog.String("order_id", o.ID.String()), slog.Any("error", err))
-		return bought(o), nil
+		return a.bought(o), nil
 	}
-	return bought(settled), nil
+	return a.bought(settled), nil
 }
 
 // settlePaid writes down that an order is paid. Was it cancelled before, because the charge took
@@ -122,9 +130,9 @@ func (a *API) settlePaid(ctx context.Context, o market.Order, c market.Charge) (
 	return market.Order{}, err
 }
 
-func bought(o market.Order) *buyItemOut {
+func (a *API) bought(o market.Order) *buyItemOut {
 	out := &buyItemOut{
-		Status: http.StatusCreated, CacheControl: noStore, Location: "/v1/orders/" + o.ID.String(), Body: orderOut(o, market.RoleBuyer),
+		Status: http.StatusCreated, CacheControl: noStore, Location: "/v1/orders/" + o.ID.String(), Body: a.orderOut(o, market.RoleBuyer),
 	}
 	if o.State == market.OrderPendingPayment {
 		out.Status = http.StatusAccepted
@@ -147,6 +155,7 @@ func (a *API) declined(ctx context.Context, o market.Order, refusal error) error
 
 type getOrdersIn struct {
 	Role   string `query:"role" enum:"buyer,seller" default:"buyer" doc:"Which side of them you are."`
+	State  string `query:"state" enum:"pending_payment,awaiting_shipment,shipped,delivered,received,disputed,completed,cancelled,refund_pending,refunded" doc:"Where they stand. Default: anywhere."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"30" doc:"Rows of a page."`
 	Cursor string `query:"cursor" maxLength:"128" doc:"next_cursor of the page before."`
 }
@@ -158,13 +167,13 @@ type orderPageOut struct {
 
 func (a *API) getOrders(ctx context.Context, in *getOrdersIn) (*orderPageOut, error) {
 	role := market.Role(in.Role)
-	page, err := a.store.Orders(ctx, store.OrderQuery{User: callerOf(ctx).user, Role: role, Cursor: in.Cursor, Limit: in.Limit})
+	page, err := a.store.Orders(ctx, store.OrderQuery{User: callerOf(ctx).user, Role: role, State: market.OrderState(in.State), Cursor: in.Cursor, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
 	out := client.OrderPage{Items: make([]client.Order, len(page.Orders)), NextCursor: page.Next}
 	for i, o := range page.Orders {
-		out.Items[i] = orderOut(o, role)
+		out.Items[i] = a.orderOut(o, role)
 	}
 	return &orderPageOut{CacheControl: noStore, Body: out}, nil
 }
@@ -179,9 +188,9 @@ type orderOutput struct {
 }
 
 func (a *API) getOrder(ctx context.Context, in *getOrderIn) (*orderOutput, error) {
-	id, err := market.ParseOrderID(in.ID)
+	id, err := orderID(in.ID)
 	if err != nil {
-		return nil, market.ErrOrderNotFound
+		return nil, err
 	}
 	o, err := a.store.Order(ctx, id)
 	if err != nil {
@@ -191,5 +200,5 @@ func (a *API) getOrder(ctx context.Context, in *getOrderIn) (*orderOutput, error
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{CacheControl: noStore, Body: orderOut(o, role)}, nil
+	return &orderOutput{CacheControl: noStore, Body: a.orderOut(o, role)}, nil
 }

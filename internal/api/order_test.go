@@ -37,18 +37,21 @@ func TestBuy(t *testing.T) {
 	want := client.Order{
 		ID: o.ID, State: client.AwaitingShipment, Role: client.Buyer, ItemID: item.ID, ItemTitle: "Chair", BuyerID: buyer.ID, SellerID: seller.ID,
 		Price: 4500, Currency: "JPY", Version: 2, PaidAt: o.PaidAt, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+		DeadlineAt: ahead(o.CreatedAt, 7*24*time.Hour), ShipBy: ahead(o.CreatedAt, 3*24*time.Hour),
 	}
-	if diff := cmp.Diff(want, o); diff != "" || o.PaidAt == nil {
+	// Paid some milliseconds after it was made.
+	roughly := cmp.Comparer(func(x, y client.Time) bool { return x.Sub(y.Time).Abs() < time.Minute })
+	if diff := cmp.Diff(want, o, roughly); diff != "" || o.PaidAt == nil {
 		t.Error(diff)
 	}
 	got, err := eve.Order(ctx, o.ID)
 	must(t, err)
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(o, got); diff != "" {
 		t.Error(diff)
 	}
-	want.Role, want.Proceeds = client.Seller, 4050
-	if got, err = ken.Order(ctx, o.ID); err != nil || cmp.Diff(want, got) != "" {
-		t.Errorf("the seller's: %s, %v", cmp.Diff(want, got), err)
+	want.Role, want.Proceeds, want.Todo, want.Actions = client.Seller, 4050, "ship", []string{"ship", "cancel"}
+	if got, err = ken.Order(ctx, o.ID); err != nil || cmp.Diff(want, got, roughly) != "" {
+		t.Errorf("the seller's: %s, %v", cmp.Diff(want, got, roughly), err)
 	}
 	if p := problem(t, errOf(mal.Order(ctx, o.ID))); p.Status != 404 {
 		t.Errorf("a stranger's: %v", p)
@@ -69,6 +72,11 @@ func TestBuy(t *testing.T) {
 	if p := problem(t, errOf(ken.ChangeItem(ctx, item.ID, client.ItemPatch{Price: &price}))); p.Status != 409 || p.Reason != "item_locked" {
 		t.Errorf("an edit of what is sold: %v", p)
 	}
+}
+
+func ahead(t client.Time, d time.Duration) *client.Time {
+	at := client.TimeOf(t.Add(d))
+	return &at
 }
 
 func TestOrdersInPages(t *testing.T) {

@@ -29,7 +29,13 @@ const (
 // addPhoto takes one picture out of a form. It is read as it arrives: nothing is written to a
 // temporary file, and a form without a picture costs no memory.
 func (a *API) addPhoto(w http.ResponseWriter, r *http.Request) error {
+	if err := a.limits.takeIP(classWrite, r); err != nil {
+		return err
+	}
 	who, err := a.authenticate(r)
+	if err == nil {
+		err = a.limits.take(classWrite, ofUser, keyOfUser(who.user))
+	}
 	if err != nil {
 		return err
 	}

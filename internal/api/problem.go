@@ -296,7 +296,7 @@ func fieldPointer(field string) string {
 	switch field {
 	case "cursor", "sort", "role", "limit":
 		return "query/" + field
-	case "device_id":
+	case "device_id", "user_id":
 		return "path/" + field
 	}
 	return "/" + field

@@ -23,7 +23,7 @@ func (a *API) public(path string, h func(w http.ResponseWriter, r *http.Request)
 	a.handle("GET "+path, h)
 	op.method, op.path = http.MethodGet, path
 	o := op.huma()
-	o.Errors = sorted(append(o.Errors, http.StatusUnprocessableEntity, http.StatusInternalServerError))
+	o.Errors = sorted(append(o.Errors, http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError))
 	o.Parameters = append(slices.Clone(params), &huma.Param{
 		Name: "If-None-Match", In: "header", Description: "ETag of the answer that the client has.", Schema: &huma.Schema{Type: huma.TypeString},
 	})
@@ -85,15 +85,6 @@ func pageParameters(most int) []*huma.Param {
 	}
 }
 
-func itemParameters() []*huma.Param {
-	least := 1.0
-	return append([]*huma.Param{
-		queryParameter("category", "Id of a category: what is on sale in it and in all below it.", &huma.Schema{Type: huma.TypeInteger, Minimum: &least}),
-		queryParameter("seller", "Id of a user: what that person sells and has sold. Without category, and sorted by new.", &huma.Schema{Type: huma.TypeString}),
-		queryParameter("sort", "Order of the list.", &huma.Schema{Type: huma.TypeString, Enum: []any{"new", "price_asc", "price_desc"}, Default: "new"}),
-	}, pageParameters(client.MaxItems)...)
-}
-
 // encode makes the bytes of an answer.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
@@ -107,7 +98,7 @@ func encode(v any) ([]byte, error) {
 
 // eachParameter walks a query without making a map of it. A parameter may occur once.
 func eachParameter(rawQuery string, f func(name, value string) error) error {
-	seen := [8]string{}
+	seen := [16]string{}
 	n := 0
 	for rest := rawQuery; rest != ""; {
 		var pair string

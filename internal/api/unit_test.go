@@ -95,7 +95,10 @@ func TestItemsKey(t *testing.T) {
 		{"category=3", "category=3&limit=30", "limit=30&category=3", "limit=%33%30&category=3"},
 		{"category=3&sort=price_asc", "sort=price_asc&category=3"},
 		{"category=33"}, {"sort=price_desc"}, {"limit=3"}, {"limit=31"}, {"seller=" + user}, {"cursor=abc"}, {"cursor=abc&category=3"}, {"cursor=abcd"},
-		{"cursor=" + url.QueryEscape("x&seller="+user)},
+		{"cursor=" + url.QueryEscape("x&seller="+user)}, {"cursor=x&seller=" + user},
+		{"q=chair", "q=CHAIR", "q=ｃｈａｉｒ+", "state=on_sale&q=chair", "q=chair&limit=30&price_min=0"}, {"q=chair+oak", "q=oak%20chair%20oak"}, {"q=%E3%82%A4%E3%82%B9", "q=いす"},
+		{"brand=3"}, {"brand=3&category=3"}, {"price_min=3"}, {"price_max=3"}, {"condition=good"}, {"state=sold"}, {"q=chair&state=sold"},
+		{"seller=" + user + "&state=on_sale"}, {"q=brand+3", "q=brand%3D3"},
 	}
 	keys := map[string]int{}
 	for i, queries := range same {
@@ -105,7 +108,7 @@ func TestItemsKey(t *testing.T) {
 				t.Errorf("%q: %v", raw, err)
 				continue
 			}
-			key := api.ItemsKey(q)
+			key := api.ItemsKey("/v1/items", q)
 			if j, ok := keys[key]; ok && j != i {
 				t.Errorf("%q has the key of %q: %q", raw, same[j], key)
 			}
@@ -121,7 +124,8 @@ func TestParseItemsRefuses(t *testing.T) {
 	for raw, pointer := range map[string]string{
 		"category=0": "query/category", "category=x": "query/category", "category=01": "query/category", "category=": "query/category",
 		"seller=it_0000000000001": "query/seller", "seller=us_1": "query/seller", "sort=old": "query/sort", "limit=0": "query/limit", "limit=61": "query/limit",
-		"limit=1e1": "query/limit", "limit=-1": "query/limit", "limit=": "query/limit", "page=2": "query/page", "sort=new&sort=new": "query/sort", "SORT=new": "query/SORT",
+		"limit=1e1": "query/limit", "limit=-1": "query/limit", "limit=": "query/limit", "q=": "query/q", "q=!": "query/q", "brand=0": "query/brand", "state=new": "query/state", "price_min=x": "query/price_min",
+		"condition=": "query/condition", "page=2": "query/page", "sort=new&sort=new": "query/sort", "SORT=new": "query/SORT",
 	} {
 		_, err := api.ParseItems(raw)
 		if fields := api.FieldsOf(err); len(fields) != 1 || fields[0].Pointer != pointer {
@@ -136,7 +140,8 @@ func TestParseItemsRefuses(t *testing.T) {
 }
 
 func FuzzParseItems(f *testing.F) {
-	for _, s := range []string{"", "category=3&sort=price_asc&limit=60&cursor=AQ", "seller=us_0000000000001", "a=%zz", "&&=&=", "sort=new;limit=3", "limit=+3"} {
+	for _, s := range []string{"", "category=3&sort=price_asc&limit=60&cursor=AQ", "seller=us_0000000000001", "a=%zz", "&&=&=", "sort=new;limit=3", "limit=+3",
+		"q=%E6%A4%85%E5%AD%90+M&brand=7&condition=good&price_min=300&price_max=5000&state=sold"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
@@ -153,7 +158,7 @@ func FuzzParseItems(f *testing.F) {
 			t.Errorf("%q: limit %d", raw, q.Limit)
 		}
 		// The key is the query again, and means the same.
-		key := api.ItemsKey(q)
+		key := api.ItemsKey("/v1/items", q)
 		_, back, _ := strings.Cut(key, "?")
 		if q.Cursor != url.QueryEscape(q.Cursor) {
 			return // not a cursor; the store refuses it

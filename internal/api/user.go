@@ -12,8 +12,29 @@ import (
 	"github.com/furima/furima/internal/store"
 )
 
-func meOut(u market.User) client.Me {
-	return client.Me{ID: u.ID.String(), Name: u.Name, Email: u.Email, Locale: string(u.Locale), CreatedAt: client.TimeOf(u.CreatedAt)}
+func meOut(p market.Profile) client.Me {
+	out := client.Me{
+		ID: p.ID.String(), Name: p.Name, Email: p.Email, Locale: string(p.Locale), Bio: p.Bio, Version: p.Version, CreatedAt: client.TimeOf(p.CreatedAt),
+	}
+	if p.Address != (market.Address{}) {
+		a := client.Address(p.Address)
+		out.Address = &a
+	}
+	for _, k := range p.Muted {
+		out.Muted = append(out.Muted, string(k))
+	}
+	return out
+}
+
+// me is a person as the person sees it.
+func (a *API) me(ctx context.Context, id market.UserID) (client.Me, error) {
+	p, err := a.store.Profile(ctx, id)
+	if err != nil {
+		return client.Me{}, err
+	}
+	out := meOut(p)
+	out.Unread, out.Todo, err = a.store.Waiting(ctx, p)
+	return out, err
 }
 
 type registerIn struct {
@@ -48,6 +69,11 @@ type logInIn struct {
 }
 
 func (a *API) logIn(ctx context.Context, in *logInIn) (*sessionOut, error) {
+	// Only failures count against an account, known or not.
+	account := keyOfAccount(in.Body.Email)
+	if err := a.limits.take(classLogIn, ofAccount, account); err != nil {
+		return nil, err
+	}
 	known, err := a.store.UserByEmail(ctx, in.Body.Email)
 	if err != nil && market.CodeOf(err) != market.CodeNotFound {
 		return nil, err
@@ -65,6 +91,7 @@ func (a *API) logIn(ctx context.Context, in *logInIn) (*sessionOut, error) {
 	case !ok:
 		return nil, &refusal{kind: kindCredentials}
 	}
+	a.limits.giveBack(classLogIn, ofAccount, account)
 	return a.openSession(ctx, known.User)
 }
 
@@ -75,7 +102,11 @@ func (a *API) openSession(ctx context.Context, user market.User) (*sessionOut, e
 	if err != nil {
 		return nil, err
 	}
-	return &sessionOut{CacheControl: noStore, Body: client.Session{Token: token, ExpiresAt: client.TimeOf(session.ExpiresAt), User: meOut(user)}}, nil
+	me, err := a.me(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionOut{CacheControl: noStore, Body: client.Session{Token: token, ExpiresAt: client.TimeOf(session.ExpiresAt), User: me}}, nil
 }
 
 func (a *API) logOut(ctx context.Context, _ *struct{}) (*struct{}, error) {
@@ -83,19 +114,6 @@ func (a *API) logOut(ctx context.Context, _ *struct{}) (*struct{}, error) {
 	// Also if the store fails half way: then the next request looks.
 	defer a.sessions.forget(hash)
 	return nil, a.store.DeleteSession(ctx, hash)
-}
-
-type meOutput struct {
-	CacheControl string `header:"Cache-Control" doc:"Nobody may keep it."`
-	Body         client.Me
-}
-
-func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
-	user, err := a.store.User(ctx, callerOf(ctx).user)
-	if err != nil {
-		return nil, err
-	}
-	return &meOutput{CacheControl: noStore, Body: meOut(user)}, nil
 }
 
 var errNoUser = market.Errorf(market.CodeNotFound, "", "there is no such person")
@@ -113,7 +131,7 @@ func (a *API) getUser(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return cache.Answer{}, err
 		}
-		body, err := encode(client.User{ID: user.ID.String(), Name: user.Name, CreatedAt: client.TimeOf(user.CreatedAt)})
+		body, err := encode(client.User{ID: user.ID.String(), Name: user.Name, Bio: user.Bio, Good: user.Good, Bad: user.Bad, CreatedAt: client.TimeOf(user.CreatedAt)})
 		return cache.Answer{ContentType: contentJSON[0], Body: body, Tags: []string{store.TagUser(id)}}, err
 	})
 }

@@ -156,3 +156,9 @@ func statusOf(why reason, stored, collapsed bool) []string {
 	}
 	return statuses[why][i]
 }
+
+// Holds reports whether Serve would answer a key from memory now.
+func (c *Cache) Holds(key string) bool {
+	e, ok := c.entries.GetIfPresent(key)
+	return ok && e.state.Load() == live && max(c.clock()-e.made, 0) < int64(c.cfg.Fresh+c.cfg.Stale)
+}

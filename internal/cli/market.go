@@ -7,6 +7,7 @@ import (
 	"github.com/furima/furima/client"
 	"github.com/furima/furima/internal/api"
 	"github.com/furima/furima/internal/cache"
+	"github.com/furima/furima/internal/carrier"
 	"github.com/furima/furima/internal/daemon"
 	"github.com/furima/furima/internal/job"
 	"github.com/furima/furima/internal/pay"
@@ -89,7 +90,7 @@ func migrateMarket(ctx context.Context, db *sqldb.DB) error {
 		return err
 	}
 	if len(tree.All()) > 0 {
-		return nil
+		return s.Build(ctx, nil) // an older market's index of search
 	}
 	_, err = s.Import(ctx, store.Batch{Categories: seed.Catalog()})
 	return err
@@ -106,8 +107,12 @@ func (r *role) startAPI(ctx context.Context, m *marketParts) (url string, err er
 		return "", err
 	}
 	r.OnStop("payments", func(context.Context) error { return payments.Close() })
+	carriers, err := carrier.Open(r.cfg.Carrier)
+	if err != nil {
+		return "", err
+	}
 	deps := api.Deps{
-		Store: m.store, Queue: m.queue, Cache: answers, Pay: payments, Photos: m.photos,
+		Store: m.store, Queue: m.queue, Cache: answers, Pay: payments, Carrier: carriers, Photos: m.photos,
 		Logger: r.log, Registerer: r.reg, Version: version,
 	}
 	if r.cfg.API.PushURL != "" {

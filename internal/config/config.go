@@ -32,6 +32,7 @@ package config
 import (
 	"github.com/furima/furima/internal/api"
 	"github.com/furima/furima/internal/cache"
+	"github.com/furima/furima/internal/carrier"
 	"github.com/furima/furima/internal/daemon"
 	"github.com/furima/furima/internal/edge"
 	"github.com/furima/furima/internal/pay"
@@ -57,6 +58,8 @@ type Config struct {
 	Photo photo.Config `toml:"photo"`
 	// The payment provider.
 	Pay pay.Config `toml:"pay"`
+	// The carrier, which makes labels.
+	Carrier carrier.Config `toml:"carrier"`
 	// The push gateway.
 	Push push.Config `toml:"push"`
 	// The cache warmer.
@@ -68,16 +71,17 @@ type Config struct {
 // Default returns the configuration that an empty file means.
 func Default() Config {
 	return Config{
-		Log:   daemon.DefaultLogConfig(),
-		Ops:   daemon.DefaultOpsConfig(),
-		Store: sqldb.DefaultConfig(),
-		API:   api.DefaultConfig(),
-		Cache: cache.DefaultConfig(),
-		Photo: photo.DefaultConfig(),
-		Pay:   pay.DefaultConfig(),
-		Push:  push.DefaultConfig(),
-		Warm:  warm.DefaultConfig(),
-		Edge:  edge.DefaultConfig(),
+		Log:     daemon.DefaultLogConfig(),
+		Ops:     daemon.DefaultOpsConfig(),
+		Store:   sqldb.DefaultConfig(),
+		API:     api.DefaultConfig(),
+		Cache:   cache.DefaultConfig(),
+		Photo:   photo.DefaultConfig(),
+		Pay:     pay.DefaultConfig(),
+		Carrier: carrier.DefaultConfig(),
+		Push:    push.DefaultConfig(),
+		Warm:    warm.DefaultConfig(),
+		Edge:    edge.DefaultConfig(),
 	}
 }
 
@@ -93,6 +97,7 @@ func (c Config) validate(fault func(key, problem string)) {
 	c.Cache.Validate(under("cache"))
 	c.Photo.Validate(under("photo"))
 	c.Pay.Validate(under("pay"))
+	c.Carrier.Validate(under("carrier"))
 	c.Push.Validate(under("push"))
 	c.Warm.Validate(under("warm"))
 	c.Edge.Validate(under("edge"))

@@ -19,7 +19,7 @@ func (id CategoryID) String() string { return strconv.FormatInt(int64(id), 10) }
 // ParseCategoryID reads a positive decimal number.
 func ParseCategoryID(s string) (CategoryID, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n <= 0 || strconv.FormatInt(n, 10) != s {
+	if err != nil || n <= 0 || n > MaxCatalogID || strconv.FormatInt(n, 10) != s {
 		return 0, Errorf(CodeInvalid, ReasonInvalidID, "a category is a positive number")
 	}
 	return CategoryID(n), nil
@@ -52,8 +52,8 @@ func NewTree(categories []Category) (*Tree, error) {
 	byID := make(map[CategoryID]Category, len(categories))
 	t := &Tree{index: make(map[CategoryID]int, len(categories)), children: map[CategoryID][]CategoryID{}, lists: map[CategoryID][]CategoryID{}}
 	for _, c := range categories {
-		if _, twice := byID[c.ID]; twice || c.ID <= 0 {
-			return nil, fmt.Errorf("category %d: its id is not positive or not its own", c.ID)
+		if _, twice := byID[c.ID]; twice || c.ID <= 0 || c.ID > MaxCatalogID {
+			return nil, fmt.Errorf("category %d: its id is not positive, too large or not its own", c.ID)
 		}
 		byID[c.ID] = c
 		t.children[c.Parent] = append(t.children[c.Parent], c.ID)

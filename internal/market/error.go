@@ -43,23 +43,33 @@ const (
 	ReasonOutOfRange      Reason = "out_of_range"
 	ReasonMalformed       Reason = "malformed"
 	ReasonUnknownCategory Reason = "unknown_category"
+	ReasonUnknownBrand    Reason = "unknown_brand"
 	ReasonUnknownPhoto    Reason = "unknown_photo" // no such photo, or somebody else's, or used in another item
 	ReasonEmailTaken      Reason = "email_taken"
-	ReasonItemSold        Reason = "item_sold"          // somebody else was first
-	ReasonItemNotOnSale   Reason = "item_not_on_sale"   // paused, withdrawn or hidden
-	ReasonItemLocked      Reason = "item_locked"        // reserved or sold: cannot be changed any more
-	ReasonPriceChanged    Reason = "price_changed"      // not the price that the buyer saw
-	ReasonOwnItem         Reason = "own_item"           // not with one's own item
-	ReasonVersionMismatch Reason = "version_mismatch"   // somebody changed it since it was read
-	ReasonNotYours        Reason = "not_yours"          // belongs to somebody else
-	ReasonOrderState      Reason = "order_state"        // the order's state does not allow it
-	ReasonOrderCancelled  Reason = "order_cancelled"    // the order was released before
-	ReasonOrderPaid       Reason = "order_paid"         // the order has been paid already
-	ReasonDeclined        Reason = "payment_declined"   // the provider refused for good
-	ReasonNoFunds         Reason = "insufficient_funds" // the provider refused: not enough money
+	ReasonItemSold        Reason = "item_sold"            // somebody else was first
+	ReasonItemNotOnSale   Reason = "item_not_on_sale"     // paused, withdrawn or hidden
+	ReasonItemLocked      Reason = "item_locked"          // reserved or sold: cannot be changed any more
+	ReasonPriceChanged    Reason = "price_changed"        // not the price that the buyer saw
+	ReasonOwnItem         Reason = "own_item"             // not with one's own item
+	ReasonVersionMismatch Reason = "version_mismatch"     // somebody changed it since it was read
+	ReasonNotYours        Reason = "not_yours"            // belongs to somebody else
+	ReasonOrderState      Reason = "order_state"          // the order's state does not allow it
+	ReasonOrderCancelled  Reason = "order_cancelled"      // the order was released before
+	ReasonOrderPaid       Reason = "order_paid"           // the order has been paid already
+	ReasonTooEarly        Reason = "too_early"            // the time for it has not come
+	ReasonNoBalance       Reason = "insufficient_balance" // less is available than was asked for
+	ReasonPayoutState     Reason = "payout_state"         // the payout has ended already
+	ReasonRepeated        Reason = "request_repeated"     // the same request is being carried out, or was
+	ReasonDeclined        Reason = "payment_declined"     // the provider refused for good
+	ReasonNoFunds         Reason = "insufficient_funds"   // the provider refused: not enough money
 	ReasonUnknownToken    Reason = "unknown_payment_token"
 	ReasonChargeMismatch  Reason = "charge_mismatch" // the same key with another amount
 	ReasonRateLimited     Reason = "rate_limited"
+	ReasonBlocked         Reason = "blocked"        // one of the two has blocked the other
+	ReasonSuspended       Reason = "suspended"      // by the operator
+	ReasonOpenOrders      Reason = "open_orders"    // not before they are at their end
+	ReasonBalanceLeft     Reason = "balance_left"   // not before it is paid out
+	ReasonWrongPassword   Reason = "wrong_password" // not the account's
 )
 
 // Error is an error that the market knows about.

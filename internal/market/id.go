@@ -23,6 +23,16 @@ type (
 	CommentID int64
 	// DeviceID is the id of a Device: dv_….
 	DeviceID int64
+	// ReviewID is the id of a Review: rv_….
+	ReviewID int64
+	// MessageID is the id of a Message: ms_….
+	MessageID int64
+	// PayoutID is the id of a Payout: po_….
+	PayoutID int64
+	// ReportID is the id of a Report: rp_….
+	ReportID int64
+	// NotificationID is the id of a Notification: nt_….
+	NotificationID int64
 )
 
 const (
@@ -83,6 +93,11 @@ const (
 	photoPrefix   = "ph_"
 	commentPrefix = "cm_"
 	devicePrefix  = "dv_"
+	reviewPrefix  = "rv_"
+	messagePrefix = "ms_"
+	payoutPrefix  = "po_"
+	reportPrefix  = "rp_"
+	noticePrefix  = "nt_"
 )
 
 // String returns the external form.
@@ -182,6 +197,93 @@ func (id *DeviceID) UnmarshalText(b []byte) error { return unmarshalID(id, devic
 
 // ParseDeviceID reads the external form; anything else is CodeInvalid.
 func ParseDeviceID(s string) (DeviceID, error) { return parse[DeviceID](devicePrefix, s) }
+
+// String returns the external form.
+func (id ReviewID) String() string { return formatID(reviewPrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id ReviewID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, reviewPrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id ReviewID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *ReviewID) UnmarshalText(b []byte) error { return unmarshalID(id, reviewPrefix, b) }
+
+// ParseReviewID reads the external form; anything else is CodeInvalid.
+func ParseReviewID(s string) (ReviewID, error) { return parse[ReviewID](reviewPrefix, s) }
+
+// String returns the external form.
+func (id MessageID) String() string { return formatID(messagePrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id MessageID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, messagePrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id MessageID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *MessageID) UnmarshalText(b []byte) error { return unmarshalID(id, messagePrefix, b) }
+
+// ParseMessageID reads the external form; anything else is CodeInvalid.
+func ParseMessageID(s string) (MessageID, error) { return parse[MessageID](messagePrefix, s) }
+
+// String returns the external form.
+func (id PayoutID) String() string { return formatID(payoutPrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id PayoutID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, payoutPrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id PayoutID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *PayoutID) UnmarshalText(b []byte) error { return unmarshalID(id, payoutPrefix, b) }
+
+// ParsePayoutID reads the external form; anything else is CodeInvalid.
+func ParsePayoutID(s string) (PayoutID, error) { return parse[PayoutID](payoutPrefix, s) }
+
+// String returns the external form.
+func (id ReportID) String() string { return formatID(reportPrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id ReportID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, reportPrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id ReportID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *ReportID) UnmarshalText(b []byte) error { return unmarshalID(id, reportPrefix, b) }
+
+// ParseReportID reads the external form; anything else is CodeInvalid.
+func ParseReportID(s string) (ReportID, error) { return parse[ReportID](reportPrefix, s) }
+
+// String returns the external form.
+func (id NotificationID) String() string { return formatID(noticePrefix, int64(id)) }
+
+// AppendText appends the external form; it never fails.
+func (id NotificationID) AppendText(b []byte) ([]byte, error) {
+	return appendID(b, noticePrefix, int64(id)), nil
+}
+
+// MarshalText returns the external form; JSON uses it.
+func (id NotificationID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText accepts the external form only.
+func (id *NotificationID) UnmarshalText(b []byte) error { return unmarshalID(id, noticePrefix, b) }
+
+// ParseNotificationID reads the external form; anything else is CodeInvalid.
+func ParseNotificationID(s string) (NotificationID, error) {
+	return parse[NotificationID](noticePrefix, s)
+}
 
 func parse[T ~int64](prefix, s string) (T, error) {
 	id, err := parseID(prefix, s)

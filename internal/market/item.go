@@ -11,6 +11,7 @@ type Item struct {
 	ID           ItemID
 	Seller       UserID
 	Category     CategoryID
+	Brand        BrandID // 0 = none; not read in lists
 	Title        string
 	Description  string // empty in lists
 	Price        Money
@@ -43,6 +44,14 @@ func Conditions() []Condition {
 	return []Condition{ConditionNew, ConditionLikeNew, ConditionGood, ConditionFair, ConditionWorn, ConditionPoor}
 }
 
+// ParseCondition reads a condition.
+func ParseCondition(s string) (Condition, error) {
+	if !slices.Contains(Conditions(), Condition(s)) {
+		return "", Fieldf("condition", ReasonMalformed, "must be new, like_new, good, fair, worn or poor")
+	}
+	return Condition(s), nil
+}
+
 // Sort is an order of a list of items.
 type Sort string
 
@@ -69,6 +78,7 @@ type ItemDraft struct {
 	ID          ItemID
 	Seller      UserID
 	Category    CategoryID
+	Brand       BrandID // 0 = none
 	Title       string
 	Description string
 	Price       Money
@@ -77,11 +87,11 @@ type ItemDraft struct {
 }
 
 // NewItem checks a draft and returns the item that it makes, on sale, without
-// its photos: whether they and the category exist is not for a rule to know.
+// its photos: whether they, the brand and the category exist is not for a rule to know.
 func (r Rules) NewItem(d ItemDraft, now time.Time) (Item, error) {
 	now = now.UTC()
 	item := Item{
-		ID: d.ID, Seller: d.Seller, Category: d.Category, Title: d.Title, Description: d.Description,
+		ID: d.ID, Seller: d.Seller, Category: d.Category, Brand: d.Brand, Title: d.Title, Description: d.Description,
 		Price: d.Price, Condition: d.Condition, State: ItemOnSale, Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := errors.Join(r.checkItem(&item), r.checkPhotos(d.Photos)); err != nil {
@@ -94,15 +104,18 @@ func (r Rules) NewItem(d ItemDraft, now time.Time) (Item, error) {
 func (r Rules) checkItem(item *Item) error {
 	title, errTitle := line("title", item.Title, r.TitleRunes)
 	description, errDescription := text("description", item.Description, r.DescriptionRunes, false, cleanText)
-	var errCategory, errCondition error
+	var errCategory, errBrand, errCondition error
 	if item.Category <= 0 {
 		errCategory = Fieldf("category_id", ReasonRequired, "must be a category")
+	}
+	if item.Brand < 0 {
+		errBrand = Fieldf("brand_id", ReasonUnknownBrand, "must be a brand")
 	}
 	if !slices.Contains(Conditions(), item.Condition) {
 		errCondition = Fieldf("condition", ReasonMalformed, "must be new, like_new, good, fair, worn or poor")
 	}
 	item.Title, item.Description = title, description
-	return errors.Join(errTitle, errDescription, r.checkPrice(item.Price), errCategory, errCondition)
+	return errors.Join(errTitle, errDescription, r.checkPrice(item.Price), errCategory, errBrand, errCondition)
 }
 
 func (r Rules) checkPrice(price Money) error {
@@ -133,6 +146,7 @@ type ItemEdit struct {
 	Description *string
 	Price       *Money
 	Category    *CategoryID
+	Brand       *BrandID // 0 = none from now on
 	Condition   *Condition
 	Photos      *[]PhotoID
 	Event       ItemEvent // ItemPause, ItemResume or ItemWithdraw; "" = none
@@ -172,6 +186,7 @@ func (r Rules) Edit(item Item, e ItemEdit, now time.Time) (Item, error) {
 	set(&after.Description, e.Description)
 	set(&after.Price, e.Price)
 	set(&after.Category, e.Category)
+	set(&after.Brand, e.Brand)
 	set(&after.Condition, e.Condition)
 	if err := r.checkEdit(&after, e); err != nil {
 		return Item{}, err
@@ -210,6 +225,9 @@ func (r Rules) checkEdit(after *Item, e ItemEdit) error {
 	if e.Category != nil && after.Category <= 0 {
 		errs = append(errs, Fieldf("category_id", ReasonRequired, "must be a category"))
 	}
+	if e.Brand != nil && after.Brand < 0 {
+		errs = append(errs, Fieldf("brand_id", ReasonUnknownBrand, "must be a brand"))
+	}
 	if e.Condition != nil && !slices.Contains(Conditions(), after.Condition) {
 		errs = append(errs, Fieldf("condition", ReasonMalformed, "must be new, like_new, good, fair, worn or poor"))
 	}
@@ -226,7 +244,7 @@ func (r Rules) checkEdit(after *Item, e ItemEdit) error {
 
 func (i Item) same(o Item) bool {
 	return i.Title == o.Title && i.Description == o.Description && i.Price == o.Price &&
-		i.Category == o.Category && i.Condition == o.Condition && i.State == o.State
+		i.Category == o.Category && i.Brand == o.Brand && i.Condition == o.Condition && i.State == o.State
 }
 
 func set[T any](field *T, value *T) {

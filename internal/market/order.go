@@ -17,9 +17,12 @@ type Order struct {
 	Currency   string
 	ChargeID   string    // the provider's name of the charge; empty until paid
 	Failure    Reason    // why it was cancelled; empty otherwise
+	Note       string    // what a side has said about a cancellation or a dispute
 	Version    int64     // grows with every change
 	DeadlineAt time.Time // when the timer of its state rings; zero = none
 	PaidAt     time.Time // zero until paid
+	ShippedAt  time.Time // zero until the seller has sent it
+	EndedAt    time.Time // zero until nothing can happen to it any more
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
@@ -118,7 +121,7 @@ func (r Rules) Settle(o Order, c Charge, now time.Time) (after Order, changed bo
 	o.State = to
 	o.ChargeID = c.ID
 	o.PaidAt = now
-	o.DeadlineAt = time.Time{}
+	o.DeadlineAt = r.deadline(o, now)
 	o.Version++
 	o.UpdatedAt = now
 	return o, true, nil
@@ -139,6 +142,7 @@ func (r Rules) Release(o Order, event OrderEvent, failure Reason, now time.Time)
 	o.State = to
 	o.Failure = failure
 	o.DeadlineAt = time.Time{}
+	o.EndedAt = now
 	o.Version++
 	o.UpdatedAt = now
 	return o, true, nil

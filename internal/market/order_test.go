@@ -75,7 +75,7 @@ func TestSettle(t *testing.T) {
 	later := noon.Add(time.Second)
 	paid, changed, err := rules.Settle(order, chargeOf(order), later)
 	want := order
-	want.State, want.ChargeID, want.PaidAt, want.DeadlineAt, want.Version, want.UpdatedAt = market.OrderAwaitingShipment, "ch_1", later, time.Time{}, 2, later
+	want.State, want.ChargeID, want.PaidAt, want.DeadlineAt, want.Version, want.UpdatedAt = market.OrderAwaitingShipment, "ch_1", later, later.Add(7*24*time.Hour), 2, later
 	if diff := cmp.Diff(want, paid); err != nil || !changed || diff != "" {
 		t.Fatalf("changed %v, %v (-want +got):\n%s", changed, err, diff)
 	}

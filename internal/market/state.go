@@ -26,6 +26,7 @@ const (
 	ItemReserve  ItemEvent = "reserve"
 	ItemSettle   ItemEvent = "settle"
 	ItemRelease  ItemEvent = "release"
+	ItemReturn   ItemEvent = "return" // its sale was undone
 	ItemHide     ItemEvent = "hide"
 )
 
@@ -44,6 +45,7 @@ var itemTransitions = []ItemTransition{
 	{ItemOnSale, ItemReserve, ItemReserved},
 	{ItemReserved, ItemSettle, ItemSold},
 	{ItemReserved, ItemRelease, ItemOnSale},
+	{ItemSold, ItemReturn, ItemPaused}, // its seller decides whether it is sold again
 	{ItemOnSale, ItemHide, ItemHidden},
 	{ItemPaused, ItemHide, ItemHidden},
 	{ItemWithdrawn, ItemHide, ItemHidden},

@@ -27,7 +27,7 @@ func TestItemStates(t *testing.T) {
 	want := []string{
 		"on_sale --pause--> paused", "paused --resume--> on_sale",
 		"on_sale --withdraw--> withdrawn", "paused --withdraw--> withdrawn",
-		"on_sale --reserve--> reserved", "reserved --settle--> sold", "reserved --release--> on_sale",
+		"on_sale --reserve--> reserved", "reserved --settle--> sold", "reserved --release--> on_sale", "sold --return--> paused",
 		"on_sale --hide--> hidden", "paused --hide--> hidden", "withdrawn --hide--> hidden", "sold --hide--> hidden",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

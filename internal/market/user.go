@@ -14,9 +14,23 @@ type User struct {
 	Email     string // normalised by Rules.NewUser; private: never in a public answer
 	Name      string
 	Locale    Locale
+	State     UserState
+	Version   int64 // grows with every change that the person makes
+	Bio       string
+	Good, Bad int64 // reviews that are shown
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
+
+// UserState is whether a person takes part.
+type UserState string
+
+// The states of a person.
+const (
+	UserActive    UserState = "active"
+	UserSuspended UserState = "suspended" // by the operator: cannot log in, for a while
+	UserDeleted   UserState = "deleted"   // by the person, for good: nothing of the person is left
+)
 
 // Locale is the language in which a person is written to.
 type Locale string
@@ -63,7 +77,7 @@ func (r Rules) NewUser(reg Registration, now time.Time) (User, error) {
 		return User{}, err
 	}
 	now = now.UTC()
-	return User{ID: reg.ID, Email: email, Name: name, Locale: locale, CreatedAt: now, UpdatedAt: now}, nil
+	return User{ID: reg.ID, Email: email, Name: name, Locale: locale, State: UserActive, Version: 1, CreatedAt: now, UpdatedAt: now}, nil
 }
 
 // Longest parts of an address by RFC 5321.

@@ -39,7 +39,7 @@ func TestNormalizeEmail(t *testing.T) {
 func TestNewUser(t *testing.T) {
 	rules := market.DefaultRules()
 	got, err := rules.NewUser(market.Registration{ID: 3, Email: "Hana@Example.com", Name: " 花 子 ", Locale: ""}, noon)
-	want := market.User{ID: 3, Email: "hana@example.com", Name: "花 子", Locale: market.LocaleJA, CreatedAt: noon, UpdatedAt: noon}
+	want := market.User{ID: 3, Email: "hana@example.com", Name: "花 子", Locale: market.LocaleJA, State: market.UserActive, Version: 1, CreatedAt: noon, UpdatedAt: noon}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

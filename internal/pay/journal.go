@@ -13,8 +13,12 @@ import (
 	"github.com/furima/furima/internal/market"
 )
 
-// entry is a line of the journal: a charge as it is from then on.
+// kindPayout marks entries that are payouts. What has no mark is a charge.
+const kindPayout = "payout"
+
+// entry is a line of the journal: a charge as it is from then on, or a payout.
 type entry struct {
+	Kind     string    `json:"kind,omitempty"`
 	Key      string    `json:"key"`
 	ID       string    `json:"id"`
 	Status   string    `json:"status"`

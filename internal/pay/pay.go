@@ -22,6 +22,11 @@ type Provider interface {
 	Lookup(ctx context.Context, key string) (market.Charge, error)
 	// Refund gives a whole charge back, once: again it does nothing.
 	Refund(ctx context.Context, key string) (market.Charge, error)
+	// Payout pays a seller, once a key: the same key again gives the same
+	// answer. market.PayoutPending means that it is under way: ask again later.
+	// A payout that is refused for good is market.PayoutFailed with the reason,
+	// not an error.
+	Payout(ctx context.Context, r PayoutRequest) (market.PayoutState, market.Reason, error)
 	// Close releases what the provider holds. Calls that still run end first.
 	Close() error
 }
@@ -32,4 +37,12 @@ type ChargeRequest struct {
 	Amount   market.Money
 	Currency string
 	Token    string // what the buyer's app got from the provider; a secret
+}
+
+// PayoutRequest is one payout.
+type PayoutRequest struct {
+	Key      string // market.Payout.Key
+	Seller   market.UserID
+	Amount   market.Money
+	Currency string
 }

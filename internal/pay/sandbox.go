@@ -41,13 +41,14 @@ type Sandbox struct {
 	charges map[string]*market.Charge // by key
 	order   []*market.Charge          // by age
 	taken   int                       // charges that succeeded, refunded ones included
+	payouts map[string]entry          // by key
 }
 
 var _ Provider = (*Sandbox)(nil)
 
 // OpenSandbox opens a sandbox on a file and reads what was charged before.
 func OpenSandbox(file string, o Options) (*Sandbox, error) {
-	s := &Sandbox{log: o.Logger, now: o.Now, charges: map[string]*market.Charge{}}
+	s := &Sandbox{log: o.Logger, now: o.Now, charges: map[string]*market.Charge{}, payouts: map[string]entry{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -101,6 +102,10 @@ func (s *Sandbox) write(c market.Charge) error {
 
 // apply makes an entry of the journal known. The last entry of a key counts.
 func (s *Sandbox) apply(e entry) error {
+	if e.Kind == kindPayout {
+		s.payouts[e.Key] = e
+		return nil
+	}
 	c, err := e.charge()
 	if err != nil {
 		return err
@@ -258,6 +263,45 @@ func (s *Sandbox) Refund(ctx context.Context, key string) (market.Charge, error)
 		return market.Charge{}, known(err)
 	}
 	return c, nil
+}
+
+// FailingPayout is the amount of which the sandbox fails a payout, so that an
+// app can be tried with one.
+const FailingPayout market.Money = 4444
+
+// Payout implements Provider.
+func (s *Sandbox) Payout(ctx context.Context, r PayoutRequest) (market.PayoutState, market.Reason, error) {
+	if r.Key == "" || r.Amount <= 0 || r.Currency == "" {
+		return "", "", market.Errorf(market.CodeInvalid, market.ReasonMalformed, "a payout needs a key, a positive amount and a currency")
+	}
+	if err := ctx.Err(); err != nil {
+		return "", "", unknown(err)
+	}
+	var out entry
+	err := s.locked(func() error {
+		var again bool
+		if out, again = s.payouts[r.Key]; again {
+			if out.Amount != int64(r.Amount) || out.Currency != r.Currency {
+				return market.Errorf(market.CodeConflict, market.ReasonChargeMismatch, "the key was used for another amount")
+			}
+			return nil
+		}
+		out = entry{
+			Kind: kindPayout, Key: r.Key, Amount: int64(r.Amount), Currency: r.Currency,
+			Status: string(market.PayoutPaid), Time: s.now().UTC().Truncate(time.Microsecond),
+		}
+		if r.Amount == FailingPayout {
+			out.Status, out.Failure = string(market.PayoutFailed), string(market.ReasonDeclined)
+		}
+		if err := s.journal.append(out); err != nil {
+			return unknown(err)
+		}
+		return s.apply(out)
+	})
+	if err != nil {
+		return "", "", known(err)
+	}
+	return market.PayoutState(out.Status), market.Reason(out.Failure), nil
 }
 
 // Charges returns how often money was taken, by whichever process, what was

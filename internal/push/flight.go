@@ -14,6 +14,7 @@ type flight struct {
 	of   []origin // of each message
 
 	mu    sync.Mutex // guards what follows
+	told  []bool     // of each message, whether it was answered
 	tally batchTally
 	held  []heldResult // answers that conclude decides on
 	back  []origin     // messages that are to be sent again when there is a way
@@ -51,7 +52,7 @@ func (f *flight) release() {
 	clear(f.of)
 	clear(f.held)
 	clear(f.back)
-	f.msgs, f.of, f.held, f.back = f.msgs[:0], f.of[:0], f.held[:0], f.back[:0]
+	f.msgs, f.of, f.told, f.held, f.back = f.msgs[:0], f.of[:0], f.told[:0], f.held[:0], f.back[:0]
 	f.p, f.tally = nil, batchTally{}
 	flights.Put(f)
 }
@@ -68,15 +69,25 @@ func (f *flight) fly(ctx context.Context) {
 // answer is told by the sender what became of message i.
 func (f *flight) answer(i int, r Result) {
 	p := f.p
-	p.l.metrics.result(r, f.of[i].d.env.due, p.g.now())
-	p.answered(1)
-	f.note(i, r)
+	if f.note(i, r) {
+		p.l.metrics.result(r, f.of[i].d.env.due, p.g.now())
+		p.answered(1)
+	}
 }
 
-// note notes what became of message i, or keeps it for conclude.
-func (f *flight) note(i int, r Result) {
+// note notes what became of message i, or keeps it for conclude. It is false if the
+// sender has said so already: what it said first counts.
+func (f *flight) note(i int, r Result) bool {
 	d := f.of[i].d
 	f.mu.Lock()
+	if len(f.told) < len(f.msgs) {
+		f.told = append(f.told, make([]bool, len(f.msgs)-len(f.told))...)
+	}
+	if f.told[i] {
+		f.mu.Unlock()
+		return false
+	}
+	f.told[i] = true
 	t := &f.tally
 	switch r.Outcome {
 	case Sent:
@@ -88,7 +99,7 @@ func (f *flight) note(i int, r Result) {
 		if blamesToken(d.env.platform, r.Reason) {
 			f.held = append(f.held, heldResult{f.of[i], f.msgs[i].Token, r})
 			f.mu.Unlock()
-			return
+			return true
 		}
 		t.final++
 	case Down, Refused:
@@ -98,7 +109,7 @@ func (f *flight) note(i int, r Result) {
 		// The others must not be sent before the breaker knows.
 		f.back = append(f.back, f.of[i])
 		f.mu.Unlock()
-		return
+		return true
 	default:
 		if blamesDevice(d.env.platform, r.Reason) {
 			t.busy++
@@ -109,6 +120,7 @@ func (f *flight) note(i int, r Result) {
 	}
 	f.mu.Unlock()
 	f.settle(f.of[i], f.msgs[i].Token, r)
+	return true
 }
 
 func (f *flight) settle(o origin, token string, r Result) {

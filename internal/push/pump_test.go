@@ -271,9 +271,10 @@ func TestAnswerThatComesTwice(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 	}
-	if n := s.gw.Stats("").Backlog; n != 0 {
-		t.Errorf("backlog %d", n)
-	}
+	eventually(t, func() bool {
+		st := s.gw.Stats("")
+		return st.Backlog == 0 && st.InFlight == 0
+	}, s.logs.String)
 }
 
 // While the gateway stops, what is under way is answered or goes back to the

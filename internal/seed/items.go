@@ -32,6 +32,7 @@ type maker struct {
 	now    time.Time
 	people []person
 	goods  []*goods
+	brands map[string]market.BrandID
 	pool   *pool
 }
 
@@ -83,8 +84,9 @@ func (m *maker) item(r *rand.Rand, id market.ItemID, seller person, at time.Time
 		photos[i].ID = market.PhotoID(market.NewIDs(r.Uint64).Next(at.Add(time.Duration(i-len(photos)) * time.Second)))
 	}
 	l := listing{goods: g, thing: pick(r, g.things...), colour: colour, condition: condition(r, g.kind)}
+	title, brand := w.title(l)
 	item := market.Item{
-		ID: id, Seller: seller.ID, Category: g.category, Title: w.title(l), Description: w.description(l),
+		ID: id, Seller: seller.ID, Category: g.category, Brand: m.brands[brand], Title: title, Description: w.description(l),
 		Price: price(r, g, l.condition), Condition: l.condition, State: market.ItemOnSale, Photos: photos, Version: 1,
 		CreatedAt: at, UpdatedAt: at,
 	}

@@ -97,7 +97,8 @@ func TestTextsKeepToTheRules(t *testing.T) {
 			for i := range 60 {
 				w := writer{r: r, ja: i%2 == 0}
 				l := listing{g, thing, pick(r, g.colours...), pick(r, market.Conditions()...)}
-				d := market.ItemDraft{ID: 1, Seller: 1, Category: g.category, Title: w.title(l), Description: w.description(l), Price: price(r, g, l.condition), Condition: l.condition}
+				title, _ := w.title(l)
+				d := market.ItemDraft{ID: 1, Seller: 1, Category: g.category, Title: title, Description: w.description(l), Price: price(r, g, l.condition), Condition: l.condition}
 				item, err := rules.NewItem(d, time.Now())
 				if err != nil {
 					t.Fatalf("%q: %v", d.Title, err)

@@ -11,8 +11,8 @@
 //
 // Catalog is the tree of categories, which a market without sample data needs too.
 //
-// Memory does not grow with the number of items: they are made and written a
-// thousand at a time. Nothing here is for a market that is open to the public: everybody's
+// Memory does not grow with the number of items: they are made and written ten
+// thousand at a time, and then their lists (store.Build). Nothing here is for a market that is open to the public: everybody's
 // password is known. Brands and works in the texts do not exist.
 //
 // Run is for one caller at a time and leaves no goroutine behind.
@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if o.Users < len(Accounts()) || o.Items < 0 || o.PhotoSide < 0 {
 		return Summary{}, fmt.Errorf("make sample data: %d people, %d items, photos of %d pixels: there must be at least %d people", o.Users, o.Items, o.PhotoSide, len(Accounts()))
 	}
-	run := &run{Options: o, total: o.Items + len(subjects())}
+	run := &run{Options: o, total: o.Items + o.Items/2 + len(subjects())}
 	if err := run.make(ctx); err != nil {
 		return run.summary, fmt.Errorf("make sample data: %w", err)
 	}
@@ -101,10 +102,10 @@ func (r *run) advance(n int) {
 }
 
 func (r *run) make(ctx context.Context) error {
-	if _, err := r.Store.Import(ctx, store.Batch{Categories: Catalog()}); err != nil {
+	if _, err := r.Store.Import(ctx, store.Batch{Categories: Catalog(), Brands: Brands()}); err != nil {
 		return err
 	}
-	m := &maker{seed: r.Seed, items: r.Items, goods: shelves()}
+	m := &maker{seed: r.Seed, items: r.Items, goods: shelves(), brands: brandIDs()}
 	if err := r.settle(ctx, m); err != nil {
 		return err
 	}
@@ -113,6 +114,9 @@ func (r *run) make(ctx context.Context) error {
 		return err
 	}
 	if len(missing) == 0 {
+		if err := r.Store.Build(ctx, nil); err != nil {
+			return err
+		}
 		r.advance(r.total - r.done)
 		return nil
 	}
@@ -125,8 +129,12 @@ func (r *run) make(ctx context.Context) error {
 		there -= m.size(n)
 	}
 	r.advance(there)
-	for _, n := range missing {
-		b := m.batch(n)
+	for some := range slices.Chunk(missing, min(max(m.batches()/10, 1), batchesAtOnce)) {
+		b := store.Batch{Later: true}
+		for _, n := range some {
+			one := m.batch(n)
+			b.Items, b.Likes, b.Comments = append(b.Items, one.Items...), append(b.Likes, one.Likes...), append(b.Comments, one.Comments...)
+		}
 		if _, err := r.Store.Import(ctx, b); err != nil {
 			return err
 		}
@@ -135,8 +143,17 @@ func (r *run) make(ctx context.Context) error {
 		r.summary.Comments += len(b.Comments)
 		r.advance(len(b.Items))
 	}
-	return nil
+	// The lists and the index of search: a third of the work.
+	last := 0
+	return r.Store.Build(ctx, func(share float64) {
+		now := int(share * float64(r.built()))
+		r.advance(now - last)
+		last = now
+	})
 }
+
+// built is what Build weighs in the progress.
+func (r *run) built() int { return r.Items / 2 }
 
 // settle makes the people, with their phones, or finds them. When the first of them
 // joined tells the moment of the sample.
@@ -192,6 +209,10 @@ func (r *run) registerPhones(ctx context.Context, all []person) error {
 	}
 	return nil
 }
+
+// batchesAtOnce is how many batches are one transaction, at most and in a large
+// market: the more they are, the more of what they write to an index is on one page.
+const batchesAtOnce = 10
 
 // missing returns the batches that are not in the store.
 func (r *run) missing(ctx context.Context, m *maker) ([]int, error) {

@@ -131,7 +131,7 @@ func TestTheSampleMarket(t *testing.T) {
 	if got.Users != 40 || got.Items != 1200 || got.Photos < 150 || got.Photos > 400 || got.Likes < 1200 || got.Comments < 400 {
 		t.Errorf("summary %+v", got)
 	}
-	if last != total || total != 1200+got.Photos {
+	if last != total || total != 1200+600+got.Photos {
 		t.Errorf("progress ended at %d of %d", last, total)
 	}
 	items := p.listed(t)

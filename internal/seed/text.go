@@ -34,6 +34,30 @@ type listing struct {
 	condition market.Condition
 }
 
+// Brands returns every brand of the sample. None of them exists.
+func Brands() []market.Brand {
+	var all []market.Brand
+	seen := map[string]bool{}
+	for _, c := range tree() {
+		for _, name := range brands(c.id) {
+			if !seen[name] {
+				seen[name] = true
+				all = append(all, market.Brand{ID: market.BrandID(len(all) + 1), Name: name})
+			}
+		}
+	}
+	return all
+}
+
+// brandIDs are the ids of Brands by their names.
+func brandIDs() map[string]market.BrandID {
+	ids := map[string]market.BrandID{}
+	for _, b := range Brands() {
+		ids[b.Name] = b.ID
+	}
+	return ids
+}
+
 // brands returns the makers of what is sold in a category. None of them exists.
 func brands(c market.CategoryID) []string {
 	for c >= 100 {
@@ -52,12 +76,12 @@ func brands(c market.CategoryID) []string {
 	return []string{"Kurose", "Amberline", "Tsukishima", "Hayase", "Yamabiko", "Orbis", "Hoshino"}
 }
 
-// title writes a title of at most 80 characters.
-func (w writer) title(l listing) string {
+// title writes a title of at most 80 characters, and says of which brand the
+// thing is; "" is none.
+func (w writer) title(l listing) (title, brand string) {
 	name := w.say(l.thing.ja, l.thing.en)
 	colour := w.say(l.colour.ja, l.colour.en)
 	tag := w.tag(l.condition)
-	brand := ""
 	if names := brands(l.goods.category); names != nil {
 		brand = pick(w.r, names...)
 	}
@@ -65,57 +89,57 @@ func (w writer) title(l listing) string {
 	case wear, kidswear, shoes:
 		size := w.size(l.goods.kind)
 		if w.ja {
-			return pick(w.r, brand+" "+name+" "+colour+" "+size, tag+name+" "+colour+" "+size, brand+" "+name+" "+size, name+" "+size+" "+colour)
+			return pick(w.r, brand+" "+name+" "+colour+" "+size, tag+name+" "+colour+" "+size, brand+" "+name+" "+size, name+" "+size+" "+colour), brand
 		}
-		return upper(pick(w.r, brand+" "+name+", "+colour+", "+size, colour+" "+name+", "+size, brand+" "+name+" in "+colour+tag, name+" "+size+tag))
+		return upper(pick(w.r, brand+" "+name+", "+colour+", "+size, colour+" "+name+", "+size, brand+" "+name+" in "+colour+tag, name+" "+size+tag)), brand
 	case furniture:
 		wide := 40 + 10*w.r.IntN(9)
 		if w.ja {
-			return pick(w.r, name+" "+colour, tag+name+fmt.Sprintf(" 幅%dcm", wide), brand+" "+name, name+" "+pick(w.r, "手渡し可", "送料込み", "組立済み"))
+			return pick(w.r, name+" "+colour, tag+name+fmt.Sprintf(" 幅%dcm", wide), brand+" "+name, name+" "+pick(w.r, "手渡し可", "送料込み", "組立済み")), brand
 		}
-		return upper(pick(w.r, colour+" "+name, name+fmt.Sprintf(", %d cm wide", wide), brand+" "+name+tag))
+		return upper(pick(w.r, colour+" "+name, name+fmt.Sprintf(", %d cm wide", wide), brand+" "+name+tag)), brand
 	case tableware:
 		set := pick(w.r, 1, 1, 2, 2, 4, 5)
 		if w.ja {
-			return tag + name + " " + colour + pick(w.r, "", fmt.Sprintf(" %d点セット", set+1))
+			return tag + name + " " + colour + pick(w.r, "", fmt.Sprintf(" %d点セット", set+1)), brand
 		}
-		return upper(pick(w.r, colour+" "+name, fmt.Sprintf("Set of %d: %s, %s", set+1, name, colour), name+tag))
+		return upper(pick(w.r, colour+" "+name, fmt.Sprintf("Set of %d: %s, %s", set+1, name, colour), name+tag)), brand
 	case series:
 		last := 3 + w.r.IntN(25)
 		if w.ja {
-			return pick(w.r, fmt.Sprintf("%s 全%d巻セット", name, last), fmt.Sprintf("%s 1〜%d巻", name, last), fmt.Sprintf("%s%s 全巻 %d冊", tag, name, last))
+			return pick(w.r, fmt.Sprintf("%s 全%d巻セット", name, last), fmt.Sprintf("%s 1〜%d巻", name, last), fmt.Sprintf("%s%s 全巻 %d冊", tag, name, last)), brand
 		}
-		return pick(w.r, fmt.Sprintf("%s complete set, vols. 1–%d", name, last), fmt.Sprintf("%s vols. 1–%d%s", name, last, tag))
+		return pick(w.r, fmt.Sprintf("%s complete set, vols. 1–%d", name, last), fmt.Sprintf("%s vols. 1–%d%s", name, last, tag)), brand
 	case reading, media:
 		if w.ja {
-			return tag + name + pick(w.r, "", "", " 帯付き", " 初版", " 送料込み")
+			return tag + name + pick(w.r, "", "", " 帯付き", " 初版", " 送料込み"), brand
 		}
-		return upper(name + pick(w.r, tag, "", ", first edition", ", postage included"))
+		return upper(name + pick(w.r, tag, "", ", first edition", ", postage included")), brand
 	case device:
 		if w.ja {
-			return pick(w.r, brand+" "+name+" "+colour, "【動作確認済み】"+name, tag+brand+" "+name, name+" "+colour+" "+pick(w.r, "箱付き", "付属品あり", "本体のみ"))
+			return pick(w.r, brand+" "+name+" "+colour, "【動作確認済み】"+name, tag+brand+" "+name, name+" "+colour+" "+pick(w.r, "箱付き", "付属品あり", "本体のみ")), brand
 		}
-		return upper(pick(w.r, brand+" "+name+", "+colour, name+", tested and working", brand+" "+name+tag, name+pick(w.r, " with box", ", unit only", " with accessories")))
+		return upper(pick(w.r, brand+" "+name+", "+colour, name+", tested and working", brand+" "+name+tag, name+pick(w.r, " with box", ", unit only", " with accessories"))), brand
 	case bare:
 		if brand == "" {
-			return upper(w.say(tag+name, name+tag))
+			return upper(w.say(tag+name, name+tag)), brand
 		}
-		return upper(w.say(pick(w.r, tag+name, brand+" "+name, name), pick(w.r, brand+" "+name+tag, name+tag)))
+		return upper(w.say(pick(w.r, tag+name, brand+" "+name, name), pick(w.r, brand+" "+name+tag, name+tag))), brand
 	case food:
 		if w.ja {
-			return name + pick(w.r, " 家庭用", " 贈答用", "", " 産地直送")
+			return name + pick(w.r, " 家庭用", " 贈答用", "", " 産地直送"), brand
 		}
-		return upper(name + pick(w.r, "", ", gift box", ", straight from the farm"))
+		return upper(name + pick(w.r, "", ", gift box", ", straight from the farm")), brand
 	case paper:
 		if w.ja {
-			return pick(w.r, "", "【即発送】", "【定価以下】") + name
+			return pick(w.r, "", "【即発送】", "【定価以下】") + name, brand
 		}
-		return upper(name + pick(w.r, "", ", ships today", ", below face value"))
+		return upper(name + pick(w.r, "", ", ships today", ", below face value")), brand
 	}
 	if w.ja {
-		return pick(w.r, name+" "+colour, tag+name, brand+" "+name+" "+colour, tag+brand+" "+name)
+		return pick(w.r, name+" "+colour, tag+name, brand+" "+name+" "+colour, tag+brand+" "+name), brand
 	}
-	return upper(pick(w.r, name+", "+colour, colour+" "+name, brand+" "+name+tag, name+tag))
+	return upper(pick(w.r, name+", "+colour, colour+" "+name, brand+" "+name+tag, name+tag)), brand
 }
 
 // tag is what a title says about the condition, often nothing.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/furima/furima/internal/market"
+	"github.com/furima/furima/internal/search"
 	"github.com/furima/furima/internal/sqldb"
 	"github.com/furima/furima/internal/sqldb/sqldbtest"
 	"github.com/furima/furima/internal/store"
@@ -94,6 +95,37 @@ func BenchmarkImport1000(b *testing.B) {
 		b.StartTimer()
 		if _, err := s.Import(b.Context(), batch); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSearch30(b *testing.B) {
+	s, _ := benched(b)
+	words, err := search.Parse("椅子 1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		page, err := s.Items(b.Context(), store.ItemQuery{Search: words, Category: 1, Limit: 30})
+		if err != nil {
+			b.Fatal(len(page.Items), err)
+		}
+	}
+}
+
+// BenchmarkSearchRare examines as much as a page may, and finds nothing.
+func BenchmarkSearchRare(b *testing.B) {
+	s, _ := benched(b)
+	words, err := search.Parse("椅子")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		page, err := s.Items(b.Context(), store.ItemQuery{Search: words, Condition: market.ConditionPoor, Limit: 30})
+		if err != nil || len(page.Items) != 0 || page.Next == "" {
+			b.Fatal(len(page.Items), err)
 		}
 	}
 }

@@ -14,10 +14,12 @@ import (
 // may have imported a new one.
 const treeAge = 30 * time.Second
 
-// treeCache holds the category tree, which every list and every listing needs.
+// treeCache holds the category tree, which every list and every listing needs,
+// and the brands.
 type treeCache struct {
 	loading sync.Mutex
 	now     atomic.Pointer[loadedTree]
+	brands  atomic.Pointer[loadedBrands]
 }
 
 type loadedTree struct {

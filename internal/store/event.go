@@ -14,13 +14,28 @@ import (
 const (
 	KindItemLiked     = "item.liked"     // payload ItemLiked: tell the seller
 	KindItemCommented = "item.commented" // payload ItemCommented: tell the seller
+	KindItemIndex     = "item.index"     // payload ItemRef: make search find the item as it is now
 	KindOrderPaid     = "order.paid"     // payload OrderRef: tell the seller
 	KindOrderSettle   = "order.settle"   // payload OrderRef: look what became of the payment
+
+	KindOrderShipped   = "order.shipped"   // payload OrderRef: tell the buyer
+	KindOrderDelivered = "order.delivered" // payload OrderRef: tell the buyer
+	KindOrderReceived  = "order.received"  // payload OrderRef: tell the seller
+	KindOrderCompleted = "order.completed" // payload OrderRef: tell the buyer
+	KindOrderDisputed  = "order.disputed"  // payload OrderRef: tell the seller
+	KindOrderRefund    = "order.refund"    // payload OrderRef: give the money back, and tell both
+	KindOrderRefunded  = "order.refunded"  // payload OrderRef: tell the buyer
+	KindOrderMessage   = "order.message"   // payload OrderMessage: tell the other side
+	KindPayout         = "payout.pay"      // payload PayoutRef: have the provider pay
 )
 
 // Kinds returns every kind of job that the store enqueues.
 func Kinds() []string {
-	return []string{KindItemLiked, KindItemCommented, KindOrderPaid, KindOrderSettle}
+	return []string{
+		KindItemLiked, KindItemCommented, KindItemIndex, KindOrderPaid, KindOrderSettle,
+		KindOrderShipped, KindOrderDelivered, KindOrderReceived, KindOrderCompleted, KindOrderDisputed, KindOrderRefund, KindOrderRefunded,
+		KindOrderMessage, KindPayout,
+	}
 }
 
 // ItemLiked is the payload of KindItemLiked. User is one of those who liked the
@@ -37,9 +52,25 @@ type ItemCommented struct {
 	Comment market.CommentID `json:"comment_id"`
 }
 
+// ItemRef is the payload of KindItemIndex.
+type ItemRef struct {
+	Item market.ItemID `json:"item_id"`
+}
+
 // OrderRef is the payload of the kinds about an order.
 type OrderRef struct {
 	Order market.OrderID `json:"order_id"`
+}
+
+// OrderMessage is the payload of KindOrderMessage.
+type OrderMessage struct {
+	Order   market.OrderID   `json:"order_id"`
+	Message market.MessageID `json:"message_id"`
+}
+
+// PayoutRef is the payload of KindPayout.
+type PayoutRef struct {
+	Payout market.PayoutID `json:"payout_id"`
 }
 
 // newJob encodes a payload; the types above always encode.

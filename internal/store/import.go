@@ -15,10 +15,15 @@ import (
 // good piece: memory stays flat however large the whole is.
 type Batch struct {
 	Categories []market.Category
+	Brands     []market.Brand
 	Users      []ImportedUser
 	Items      []market.Item // with their photos; LikeCount and CommentCount are not looked at
 	Likes      []Like
 	Comments   []market.Comment // of items that are here or were imported before
+
+	// Later leaves the items out of all lists, and of search, until Build. It is for
+	// so many items that their batches together would be slow.
+	Later bool
 }
 
 // ImportedUser is a user with the hash of the password; "" lets nobody log in.
@@ -34,8 +39,8 @@ type Like struct {
 	CreatedAt time.Time
 }
 
-// Import writes a batch, all of it or nothing but for the categories, which
-// are a transaction of their own before the rest. It is for data that a program
+// Import writes a batch, all of it or nothing but for the categories and the
+// brands, which are transactions of their own before the rest. It is for data that a program
 // made or that another system has checked: the rules of texts and prices are
 // not asked, and no jobs are enqueued.
 //
@@ -51,11 +56,20 @@ func (s *Store) Import(ctx context.Context, b Batch) (Change, error) {
 			return Change{}, failed(err, "import categories")
 		}
 	}
+	if len(b.Brands) > 0 {
+		if err := s.importBrands(ctx, b.Brands); err != nil {
+			return Change{}, failed(err, "import brands")
+		}
+	}
 	items, listings, err := s.prepareItems(ctx, b)
 	if err != nil {
 		return Change{}, failed(err, "import items")
 	}
-	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error { return s.importBatch(ctx, tx, b, items, listings) })
+	brands, err := s.Brands(ctx)
+	if err != nil {
+		return Change{}, failed(err, "import items")
+	}
+	err = s.db.Tx(ctx, func(tx *sqldb.Tx) error { return s.importBatch(ctx, tx, brands, b, items, listings) })
 	if err != nil {
 		return Change{}, failed(err, "import batch")
 	}
@@ -86,10 +100,11 @@ func (s *Store) prepareItems(ctx context.Context, b Batch) ([]market.Item, []lis
 		if err != nil {
 			return nil, nil, fmt.Errorf("item %d: category %d: %w", int64(item.ID), int64(item.Category), err)
 		}
-		if item.State == market.ItemOnSale {
-			for _, list := range lists {
-				listings = append(listings, listing{list, item.ID, item.Price})
-			}
+		if err := s.checkBrand(ctx, item.Brand); err != nil || item.Brand < 0 {
+			return nil, nil, fmt.Errorf("item %d: brand %d: %w", int64(item.ID), int64(item.Brand), errBadBrand)
+		}
+		for _, list := range shownOn(*item, lists) {
+			listings = append(listings, listing{list, item.ID, item.Price})
 		}
 	}
 	for _, l := range b.Likes {
@@ -107,7 +122,7 @@ func (s *Store) prepareItems(ctx context.Context, b Batch) ([]market.Item, []lis
 	return items, listings, nil
 }
 
-func (s *Store) importBatch(ctx context.Context, tx *sqldb.Tx, b Batch, items []market.Item, listings []listing) error {
+func (s *Store) importBatch(ctx context.Context, tx *sqldb.Tx, brands *Brands, b Batch, items []market.Item, listings []listing) error {
 	if err := s.insert(ctx, tx, tableUsers, len(b.Users), func(i int) []any {
 		return userValues(b.Users[i].User, b.Users[i].PasswordHash)
 	}); err != nil {
@@ -120,13 +135,27 @@ func (s *Store) importBatch(ctx context.Context, tx *sqldb.Tx, b Batch, items []
 	if err := s.insert(ctx, tx, tableItems, len(items), func(i int) []any { return itemValues(items[i]) }); err != nil {
 		return fmt.Errorf("items: %w", err)
 	}
+	if b.Later && len(items) > 0 {
+		if err := s.leaveToBuild(ctx, tx); err != nil {
+			return err
+		}
+		listings = nil
+	} else if err := s.importIndex(ctx, tx, brands, items); err != nil {
+		return fmt.Errorf("grams: %w", err)
+	}
 	if err := s.insert(ctx, tx, tableListings, len(listings), func(i int) []any {
 		return []any{int64(listings[i].list), int64(listings[i].item), int64(listings[i].price)}
 	}); err != nil {
 		return fmt.Errorf("listings: %w", err)
 	}
-	if err := s.insert(ctx, tx, tableLikes, len(b.Likes), func(i int) []any {
-		l := b.Likes[i]
+	// The items of a batch are a narrow part of the primary key, their fans are
+	// all over the other index: in its order a page of it is touched once.
+	likes := slices.Clone(b.Likes)
+	slices.SortFunc(likes, func(x, y Like) int {
+		return cmp.Or(cmp.Compare(x.User, y.User), x.CreatedAt.Compare(y.CreatedAt), cmp.Compare(x.Item, y.Item))
+	})
+	if err := s.insert(ctx, tx, tableLikes, len(likes), func(i int) []any {
+		l := likes[i]
 		return []any{int64(l.Item), int64(l.User), sqldb.Micros(l.CreatedAt)}
 	}); err != nil {
 		return fmt.Errorf("likes: %w", err)
@@ -238,7 +267,7 @@ func (s *Store) importCategories(ctx context.Context, categories []market.Catego
 // importChange names every list that got something.
 func importChange(b Batch, listings []listing) Change {
 	var c Change
-	if len(b.Categories) > 0 {
+	if len(b.Categories) > 0 || len(b.Brands) > 0 {
 		c.add(TagCategories)
 	}
 	for i, l := range listings { // sorted by list

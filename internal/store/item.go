@@ -35,27 +35,35 @@ func newItemRow(more ...any) *itemRow {
 
 // scan reads the row into item.
 func (r *itemRow) scan(row scanner, item *market.Item) error {
-	if err := row.Scan(r.dest...); err != nil {
+	if err := r.scanBare(row, item); err != nil {
 		return err
 	}
-	*item = r.item
-	item.CreatedAt, item.UpdatedAt = sqldb.FromMicros(r.created), sqldb.FromMicros(r.updated)
 	var err error
 	item.Photos, err = decodePhotos(r.photos)
 	return err
 }
 
+// scanBare is scan without the photos, which stay in r.photos.
+func (r *itemRow) scanBare(row scanner, item *market.Item) error {
+	if err := row.Scan(r.dest...); err != nil {
+		return err
+	}
+	*item = r.item
+	item.CreatedAt, item.UpdatedAt = sqldb.FromMicros(r.created), sqldb.FromMicros(r.updated)
+	return nil
+}
+
 // readItem reads all of an item. Lock locks its row until the transaction ends.
 func (s *Store) readItem(ctx context.Context, q sqldb.Querier, id market.ItemID, lock bool) (market.Item, error) {
-	query := "SELECT " + itemColumns + ", i.description, i.like_notice_at FROM items i WHERE i.id = ?"
+	query := "SELECT " + itemColumns + ", i.description, i.like_notice_at, i.brand_id FROM items i WHERE i.id = ?"
 	if lock {
 		query += s.sql.forUpdate
 	}
 	var item market.Item
 	var description string
-	var notice int64
-	err := newItemRow(&description, &notice).scan(q.QueryRowContext(ctx, query, int64(id)), &item)
-	item.Description = description
+	var notice, brand int64
+	err := newItemRow(&description, &notice, &brand).scan(q.QueryRowContext(ctx, query, int64(id)), &item)
+	item.Description, item.Brand = description, market.BrandID(brand)
 	if notice != 0 {
 		item.LikeNotice = sqldb.FromMicros(notice)
 	}
@@ -84,13 +92,14 @@ type ItemDetail struct {
 func (s *Store) ItemDetail(ctx context.Context, id market.ItemID) (ItemDetail, error) {
 	var d ItemDetail
 	var description string
-	err := newItemRow(&description, &d.SellerName).scan(s.db.QueryRowContext(ctx,
-		"SELECT "+itemColumns+", i.description, COALESCE(u.name, '') FROM items i LEFT JOIN users u ON u.id = i.seller_id WHERE i.id = ?",
+	var brand int64
+	err := newItemRow(&description, &brand, &d.SellerName).scan(s.db.QueryRowContext(ctx,
+		"SELECT "+itemColumns+", i.description, i.brand_id, COALESCE(u.name, '') FROM items i LEFT JOIN users u ON u.id = i.seller_id WHERE i.id = ?",
 		int64(id)), &d.Item)
 	if err != nil {
 		return ItemDetail{}, failed(orNotFound(err, market.ErrItemNotFound), "read item %d", int64(id))
 	}
-	d.Item.Description = description
+	d.Item.Description, d.Item.Brand = description, market.BrandID(brand)
 	tree, err := s.Categories(ctx)
 	if err != nil {
 		return ItemDetail{}, err
@@ -115,7 +124,7 @@ func (s *Store) ListItem(ctx context.Context, d market.ItemDraft) (market.Item, 
 	if d.Category <= 0 { // the rule has said so
 		errCategory = nil
 	}
-	if err := errors.Join(err, errCategory); err != nil {
+	if err := errors.Join(err, errCategory, s.checkBrand(ctx, d.Brand)); err != nil {
 		return market.Item{}, Change{}, err
 	}
 	var item market.Item
@@ -125,6 +134,9 @@ func (s *Store) ListItem(ctx context.Context, d market.ItemDraft) (market.Item, 
 		if item, err = s.rules.NewItem(d, now); err != nil {
 			return err
 		}
+		if err := s.takesPart(ctx, tx, d.Seller); err != nil {
+			return err
+		}
 		if item.Photos, err = s.claimPhotos(ctx, tx, d.Seller, d.ID, d.Photos, true); err != nil {
 			return err
 		}
@@ -132,19 +144,22 @@ func (s *Store) ListItem(ctx context.Context, d market.ItemDraft) (market.Item, 
 			return err
 		}
 		tx.OnCommit(func() { s.metrics.count(eventItemListed) })
-		return s.relist(ctx, tx, nil, lists, item)
+		if err := s.relist(ctx, tx, nil, shownOn(item, lists), item); err != nil {
+			return err
+		}
+		return s.enqueueIndex(ctx, tx, item.ID)
 	})
 	if err != nil {
 		return market.Item{}, Change{}, failed(err, "list item of user %d", int64(d.Seller))
 	}
 	var c Change
-	c.addLists(lists)
+	c.addLists(shownOn(item, lists))
 	c.add(TagUser(item.Seller))
 	return item, c, nil
 }
 
-// relist moves an item from the lists that hold it to those that shall: none
-// unless it is on sale. Equal lists get its price.
+// relist moves an item from the lists that hold it to those that shall. Equal
+// lists get its price.
 func (s *Store) relist(ctx context.Context, tx *sqldb.Tx, before, after []market.CategoryID, item market.Item) error {
 	if len(before) > 0 && slices.Equal(before, after) {
 		_, err := tx.ExecContext(ctx, "UPDATE listings SET price = ? WHERE item_id = ? AND category_id IN "+s.db.Dialect().In(len(after)),
@@ -180,6 +195,11 @@ func (s *Store) EditItem(ctx context.Context, e market.ItemEdit) (market.Item, C
 			return market.Item{}, Change{}, err
 		}
 	}
+	if e.Brand != nil {
+		if err := s.checkBrand(ctx, *e.Brand); err != nil {
+			return market.Item{}, Change{}, err
+		}
+	}
 	var after market.Item
 	var change Change
 	err := s.tx(ctx, func(tx *sqldb.Tx, now time.Time) error {
@@ -203,9 +223,9 @@ func (s *Store) EditItem(ctx context.Context, e market.ItemEdit) (market.Item, C
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE items SET category_id = ?, title = ?, description = ?, price = ?, item_condition = ?, state = ?, shelf = ?,"+
+		if _, err := tx.ExecContext(ctx, "UPDATE items SET category_id = ?, brand_id = ?, title = ?, description = ?, price = ?, item_condition = ?, state = ?, shelf = ?,"+
 			" photos = ?, version = ?, updated_at = ? WHERE id = ?",
-			int64(after.Category), after.Title, after.Description, int64(after.Price), string(after.Condition), string(after.State), shelf(after.State),
+			int64(after.Category), int64(after.Brand), after.Title, after.Description, int64(after.Price), string(after.Condition), string(after.State), shelf(after.State),
 			encodePhotos(after.Photos), after.Version, sqldb.Micros(after.UpdatedAt), int64(after.ID)); err != nil {
 			return err
 		}
@@ -226,7 +246,12 @@ func samePhotos(photos []market.Photo, ids []market.PhotoID) bool {
 // move makes the lists follow a change of an item, and says what it touched.
 func (s *Store) move(ctx context.Context, tx *sqldb.Tx, before, after market.Item) (Change, error) {
 	change := Change{Tags: []string{TagItem(after.ID), TagUser(after.Seller)}}
-	if before.State == after.State && before.Category == after.Category && before.Price == after.Price {
+	if needsIndex(before, after) {
+		if err := s.enqueueIndex(ctx, tx, after.ID); err != nil {
+			return Change{}, err
+		}
+	}
+	if before.State == after.State && before.Category == after.Category && before.Brand == after.Brand && before.Price == after.Price {
 		return change, nil
 	}
 	from, err := s.shownIn(ctx, tx, before)
@@ -249,10 +274,12 @@ func (s *Store) move(ctx context.Context, tx *sqldb.Tx, before, after market.Ite
 	return change, nil
 }
 
-// shownIn returns the lists that hold an item: none unless it is on sale.
+// shownIn returns the lists that hold an item: none unless it is on sale or
+// sold.
 func (s *Store) shownIn(ctx context.Context, tx *sqldb.Tx, item market.Item) ([]market.CategoryID, error) {
-	if item.State != market.ItemOnSale {
+	if item.State != market.ItemOnSale && item.State != market.ItemSold {
 		return nil, nil
 	}
-	return s.listsInTx(ctx, tx, item.Category)
+	categories, err := s.listsInTx(ctx, tx, item.Category)
+	return shownOn(item, categories), err
 }

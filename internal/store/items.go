@@ -2,28 +2,41 @@ package store
 
 import (
 	"context"
-	"math"
+	"errors"
+	"slices"
+	"strconv"
 
 	"github.com/furima/furima/internal/market"
+	"github.com/furima/furima/internal/search"
 	"github.com/furima/furima/internal/sqldb"
 )
 
 // ItemQuery names a list of items.
 //
 // With a Seller it is the list of what that person sells, newest first: what
-// everybody may see, or with Away what is paused, withdrawn or hidden; Category
-// and Sort must be zero. Without one it is the list of what is on sale in a
-// category and everything below it.
+// everybody may see, or with Away what is paused, withdrawn or hidden; Sort must
+// be zero. Without one it is the list of what is on sale, or with State what was
+// sold, in a category and everything below it.
+//
+// The other fields leave out items. A list with them reads at most MaxExamined
+// items for a page: the page may then have fewer items than Limit, or none, and
+// still a Next.
 type ItemQuery struct {
-	Category market.CategoryID // 0 = everything
-	Seller   market.UserID     // 0 = everybody
-	Away     bool
-	Sort     market.Sort // "" = new
-	Cursor   string      // ItemPage.Next of the page before; "" = the first page
-	Limit    int         // rows; 0 = 30, at most 100
+	Category  market.CategoryID // 0 = everything
+	Seller    market.UserID     // 0 = everybody
+	Away      bool
+	Search    search.Query     // words of the title or of the brand's name
+	Brand     market.BrandID   // 0 = any
+	Condition market.Condition // "" = any
+	PriceMin  market.Money     // 0 = any
+	PriceMax  market.Money     // 0 = any
+	State     market.ItemState // market.ItemOnSale or market.ItemSold; "" = on sale, of a seller both and what is being bought
+	Sort      market.Sort      // "" = new
+	Cursor    string           // ItemPage.Next of the page before; "" = the first page
+	Limit     int              // rows; 0 = 30, at most 100
 }
 
-// ItemPage is a piece of a list. The items come without description and LikeNotice.
+// ItemPage is a piece of a list. The items come without description, brand and LikeNotice.
 type ItemPage struct {
 	Items []market.Item
 	Next  string // the cursor of the next page; "" = this is the last
@@ -41,35 +54,12 @@ func limit(n int) int {
 	return min(n, maxLimit)
 }
 
-// The lists of a category. The join is an outer one although no item is
-// missing: it keeps both planners from starting at the items, of which there
-// are many, instead of at the page's thirty listings.
-//
-// A page by price that begins within items of one price is read in two pieces,
-// the rest of that price and what comes after it: each is one range of the
-// index, on both engines. Thousands of items may have the same price, and every
-// way to say it in one condition makes one of the engines read all of them.
-const (
-	fromListings = "SELECT " + itemColumns + " FROM listings l LEFT JOIN items i ON i.id = l.item_id WHERE l.category_id = ?"
-
-	sqlItemsNew       = fromListings + " AND l.item_id < ? ORDER BY l.item_id DESC LIMIT ?"
-	sqlItemsAsc       = fromListings + " AND l.price > ? ORDER BY l.price, l.item_id LIMIT ?"
-	sqlItemsAscEqual  = fromListings + " AND l.price = ? AND l.item_id > ? ORDER BY l.item_id LIMIT ?"
-	sqlItemsDesc      = fromListings + " AND l.price < ? ORDER BY l.price DESC, l.item_id DESC LIMIT ?"
-	sqlItemsDescEqual = fromListings + " AND l.price = ? AND l.item_id < ? ORDER BY l.item_id DESC LIMIT ?"
-
-	sqlItemsOfSeller = "SELECT " + itemColumns + " FROM items i WHERE i.seller_id = ? AND i.shelf = ? AND i.id < ? ORDER BY i.id DESC LIMIT ?"
-)
-
 // Items returns one page of a list.
 func (s *Store) Items(ctx context.Context, q ItemQuery) (ItemPage, error) {
 	if q.Sort == "" {
 		q.Sort = market.SortNew
 	}
 	if err := q.check(); err != nil {
-		return ItemPage{}, err
-	}
-	if _, _, err := s.lists(ctx, q.Category, errNoCategory); err != nil {
 		return ItemPage{}, err
 	}
 	key, err := s.listKey(ctx)
@@ -85,19 +75,20 @@ func (s *Store) Items(ctx context.Context, q ItemQuery) (ItemPage, error) {
 		from = &c
 	}
 	n := limit(q.Limit)
-	items, err := s.readItems(ctx, q, from, n+1)
+	w, err := s.plan(ctx, q, from)
+	if err != nil {
+		return ItemPage{}, err
+	}
+	items, err := w.walk(ctx, from, n+1, MaxExamined)
 	if err != nil {
 		return ItemPage{}, failed(err, "read list %s", q.list())
 	}
-	page := ItemPage{Items: items}
-	if len(items) > n {
-		page.Items = items[:n]
-		last := items[n-1]
-		next := market.Cursor{ID: int64(last.ID)}
-		if q.Sort != market.SortNew {
-			next.Key = int64(last.Price)
-		}
-		page.Next = next.Encode(key, q.list())
+	page := ItemPage{Items: items[:min(n, len(items))]}
+	switch {
+	case len(items) > n:
+		page.Next = w.places[n-1].Encode(key, q.list())
+	case !w.ended:
+		page.Next = w.place.Encode(key, q.list())
 	}
 	return page, nil
 }
@@ -106,66 +97,65 @@ func (q ItemQuery) check() error {
 	if _, err := market.ParseSort(string(q.Sort)); err != nil {
 		return err
 	}
-	if q.Seller != 0 && (q.Category != 0 || q.Sort != market.SortNew) {
-		return market.Errorf(market.CodeInvalid, market.ReasonMalformed, "the list of a seller has no category and is sorted by new")
+	var errs []error
+	if q.Seller != 0 && q.Sort != market.SortNew {
+		errs = append(errs, market.Fieldf("sort", market.ReasonMalformed, "must be new in the list of a seller"))
 	}
-	return nil
+	if q.Condition != "" && !slices.Contains(market.Conditions(), q.Condition) {
+		errs = append(errs, market.Fieldf("condition", market.ReasonMalformed, "must be new, like_new, good, fair, worn or poor"))
+	}
+	if q.State != "" && q.State != market.ItemOnSale && q.State != market.ItemSold {
+		errs = append(errs, market.Fieldf("state", market.ReasonMalformed, "must be on_sale or sold"))
+	}
+	if q.PriceMin < 0 || q.PriceMax < 0 || q.PriceMax != 0 && q.PriceMax < q.PriceMin {
+		errs = append(errs, market.Fieldf("price_max", market.ReasonOutOfRange, "must not be below price_min, and none of them below 0"))
+	}
+	return errors.Join(errs...)
 }
 
 // list names the list in cursors and logs.
 func (q ItemQuery) list() string {
+	b := append(make([]byte, 0, 96), "items/"...)
 	if q.Seller != 0 {
+		b = append(b, "seller/"...)
+		b, _ = q.Seller.AppendText(b)
 		if q.Away {
-			return "items/seller/" + q.Seller.String() + "/away"
+			b = append(b, "/away"...)
 		}
-		return "items/seller/" + q.Seller.String()
+	} else {
+		b = append(b, q.Category.String()...)
+		b = append(b, '/')
+		b = append(b, q.Sort...)
 	}
-	return "items/" + q.Category.String() + "/" + string(q.Sort)
+	return string(q.appendFilters(b))
 }
 
-// readItems reads up to n items after from.
-func (s *Store) readItems(ctx context.Context, q ItemQuery, from *market.Cursor, n int) ([]market.Item, error) {
-	items := make([]market.Item, 0, n)
-	category, below := int64(q.Category), int64(math.MaxInt64)
-	if from != nil {
-		below = from.ID
-	}
-	switch {
-	case q.Seller != 0:
-		side := 1
-		if q.Away {
-			side = 0
-		}
-		return s.scanItems(ctx, items, sqlItemsOfSeller, int64(q.Seller), side, below, n)
-	case q.Sort == market.SortNew:
-		return s.scanItems(ctx, items, sqlItemsNew, category, below, n)
-	}
-	equal, after, price := sqlItemsAscEqual, sqlItemsAsc, int64(-1)
-	if q.Sort == market.SortPriceDesc {
-		equal, after, price = sqlItemsDescEqual, sqlItemsDesc, math.MaxInt64
-	}
-	if from != nil {
-		var err error
-		price = from.Key
-		if items, err = s.scanItems(ctx, items, equal, category, price, from.ID, n); err != nil || len(items) == n {
-			return items, err
+// appendFilters appends what the list leaves out, nothing if that is nothing.
+func (q ItemQuery) appendFilters(b []byte) []byte {
+	number := func(name string, n int64) {
+		if n != 0 {
+			b = append(b, name...)
+			b = strconv.AppendInt(b, n, 10)
 		}
 	}
-	return s.scanItems(ctx, items, after, category, price, n-len(items))
-}
-
-// scanItems appends what a query returns.
-func (s *Store) scanItems(ctx context.Context, items []market.Item, query string, args ...any) ([]market.Item, error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
+	word := func(name, s string) {
+		if s != "" {
+			b = append(b, name...)
+			b = append(b, s...)
+		}
 	}
-	r := newItemRow()
-	err = each(rows, func(row scanner) error {
-		items = append(items, market.Item{})
-		return r.scan(row, &items[len(items)-1])
-	})
-	return items, err
+	if q.Seller != 0 {
+		number("/category=", int64(q.Category))
+	}
+	number("/brand=", int64(q.Brand))
+	number("/min=", int64(q.PriceMin))
+	number("/max=", int64(q.PriceMax))
+	word("/condition=", string(q.Condition))
+	if q.Seller != 0 || q.State != market.ItemOnSale {
+		word("/state=", string(q.State))
+	}
+	word("/q=", q.Search.String()) // last: it is the only one with characters that people choose
+	return b
 }
 
 var _ sqldb.Querier = (*sqldb.DB)(nil)

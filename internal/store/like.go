@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/furima/furima/internal/market"
@@ -21,6 +22,9 @@ func (s *Store) LikeItem(ctx context.Context, item market.ItemID, by market.User
 			return err
 		}
 		if err := it.CanLike(by); err != nil {
+			return err
+		}
+		if err := meet(ctx, tx, by, it.Seller); err != nil {
 			return err
 		}
 		likes = it.LikeCount
@@ -41,6 +45,9 @@ func (s *Store) LikeItem(ctx context.Context, item market.ItemID, by market.User
 		tx.OnCommit(func() { s.metrics.count(eventItemLiked) })
 		if !send {
 			return nil
+		}
+		if err := s.note(ctx, tx, market.Notification{User: it.Seller, Kind: market.NoticeLiked, Item: item, Actor: by}, now); err != nil {
+			return err
 		}
 		j := newJob(KindItemLiked, ItemLiked{Item: item, User: by})
 		j.RunAt = notice
@@ -105,4 +112,76 @@ func (s *Store) Liked(ctx context.Context, by market.UserID, items ...market.Ite
 		return err
 	})
 	return liked, failed(err, "read likes of user %d", int64(by))
+}
+
+// The list of what a person likes, by when. A page that begins within likes of
+// one instant is read in two pieces, as the lists by price are.
+const (
+	fromLikes = "SELECT " + itemColumns + ", k.created_at FROM likes k LEFT JOIN items i ON i.id = k.item_id WHERE k.user_id = ?"
+
+	sqlLikes      = fromLikes + " AND k.created_at < ? ORDER BY k.created_at DESC, k.item_id DESC LIMIT ?"
+	sqlLikesEqual = fromLikes + " AND k.created_at = ? AND k.item_id < ? ORDER BY k.item_id DESC LIMIT ?"
+)
+
+// LikedItems returns one page of what a person likes, the latest like first.
+// What nobody may see any more is left out, so that a page may have fewer items
+// than asked for and another one may follow. Limit 0 means 30; at most 100.
+func (s *Store) LikedItems(ctx context.Context, by market.UserID, cursor string, rows int) (ItemPage, error) {
+	key, err := s.listKey(ctx)
+	if err != nil {
+		return ItemPage{}, err
+	}
+	list := "likes/" + by.String()
+	n := limit(rows)
+	var likes []likedItem
+	before := int64(math.MaxInt64)
+	if cursor != "" {
+		from, err := market.DecodeCursor(key, list, cursor)
+		if err != nil {
+			return ItemPage{}, err
+		}
+		before = from.Key
+		if likes, err = s.scanLikes(ctx, likes, sqlLikesEqual, int64(by), from.Key, from.ID, n+1); err != nil {
+			return ItemPage{}, failed(err, "read likes of user %d", int64(by))
+		}
+	}
+	if len(likes) <= n {
+		if likes, err = s.scanLikes(ctx, likes, sqlLikes, int64(by), before, n+1-len(likes)); err != nil {
+			return ItemPage{}, failed(err, "read likes of user %d", int64(by))
+		}
+	}
+	page := ItemPage{Items: make([]market.Item, 0, n)}
+	if len(likes) > n {
+		likes = likes[:n]
+		page.Next = market.Cursor{Key: likes[n-1].at, ID: int64(likes[n-1].item.ID)}.Encode(key, list)
+	}
+	for _, l := range likes {
+		if l.item.State.Public() {
+			page.Items = append(page.Items, l.item)
+		}
+	}
+	return page, nil
+}
+
+// likedItem is an item with the time of the like.
+type likedItem struct {
+	item market.Item
+	at   int64
+}
+
+func (s *Store) scanLikes(ctx context.Context, likes []likedItem, query string, args ...any) ([]likedItem, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var at int64
+	r := newItemRow(&at)
+	err = each(rows, func(row scanner) error {
+		likes = append(likes, likedItem{})
+		last := &likes[len(likes)-1]
+		err := r.scan(row, &last.item)
+		last.at = at
+		return err
+	})
+	return likes, err
 }

@@ -20,6 +20,9 @@ const (
 	eventOrderCancelled = "order_cancelled"
 	eventDeviceAdded    = "device_registered"
 	eventDeviceGone     = "device_forgotten"
+	eventUserBlocked    = "user_blocked"
+	eventReported       = "reported"
+	eventUserDeleted    = "user_deleted"
 )
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -31,7 +34,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, e := range []string{
 		eventUserRegistered, eventItemListed, eventItemEdited, eventItemLiked, eventItemCommented, eventItemReserved,
-		eventReserveLost, eventOrderPaid, eventOrderCancelled, eventDeviceAdded, eventDeviceGone,
+		eventReserveLost, eventOrderPaid, eventOrderCancelled, eventDeviceAdded, eventDeviceGone, eventUserBlocked, eventReported, eventUserDeleted,
+		"order_shipped", "order_delivered", "order_received", "order_completed", "order_disputed", "order_refund_pending", "order_refunded",
 	} {
 		m.events.WithLabelValues(e)
 	}

@@ -73,7 +73,8 @@ func TestDialectsHaveTheSameSchema(t *testing.T) {
 	}
 	const kind = `CASE WHEN %t LIKE '%INT%' THEN 'int' WHEN %t LIKE '%BLOB%' OR %t LIKE '%BINARY%' THEN 'bytes' ELSE 'text' END`
 	of := func(column string) string { return strings.ReplaceAll(kind, "%t", "UPPER("+column+")") }
-	const tables = `('users', 'sessions', 'devices', 'categories', 'photos', 'items', 'listings', 'likes', 'comments', 'orders', 'marks')`
+	const tables = `('users', 'sessions', 'devices', 'categories', 'photos', 'items', 'listings', 'likes', 'comments', 'orders', 'marks',
+		'shipments', 'messages', 'reviews', 'ledger_entries', 'balances', 'payouts', 'answers', 'brands', 'grams', 'texts', 'blocks', 'reports', 'notifications')`
 	columns := []string{
 		`SELECT m.name || '.' || printf('%02d', c.cid + 1) || ' ' || c.name || ' ' || ` + of("c.type") + ` || CASE WHEN c."notnull" OR c.pk THEN '' ELSE ' null' END
 			FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name IN ` + tables,

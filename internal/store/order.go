@@ -13,23 +13,28 @@ import (
 
 const (
 	orderColumns = "o.id, o.item_id, o.buyer_id, o.seller_id, o.state, o.price, o.fee, o.currency, o.charge_id, o.failure," +
-		" o.version, o.deadline_at, o.paid_at, o.created_at, o.updated_at"
+		" o.note, o.version, o.deadline_at, o.paid_at, o.shipped_at, o.ended_at, o.created_at, o.updated_at"
 	fromOrders = "SELECT " + orderColumns + ", COALESCE(i.title, '') FROM orders o LEFT JOIN items i ON i.id = o.item_id"
 
 	sqlOrdersOfBuyer  = fromOrders + " WHERE o.buyer_id = ? AND o.id < ? ORDER BY o.id DESC LIMIT ?"
 	sqlOrdersOfSeller = fromOrders + " WHERE o.seller_id = ? AND o.id < ? ORDER BY o.id DESC LIMIT ?"
-	sqlOrdersOverdue  = "SELECT o.id FROM orders o WHERE o.deadline_at <= ? ORDER BY o.deadline_at, o.id LIMIT ?"
+
+	sqlOrdersOfBuyerIn  = fromOrders + " WHERE o.state = ? AND o.buyer_id = ? AND o.id < ? ORDER BY o.id DESC LIMIT ?"
+	sqlOrdersOfSellerIn = fromOrders + " WHERE o.state = ? AND o.seller_id = ? AND o.id < ? ORDER BY o.id DESC LIMIT ?"
+
+	sqlOrdersOverdue = "SELECT o.id FROM orders o WHERE o.deadline_at <= ? ORDER BY o.deadline_at, o.id LIMIT ?"
 )
 
 func scanOrder(row scanner, more ...any) (market.Order, error) {
 	var o market.Order
-	var deadline, paid sql.NullInt64
+	var deadline, paid, shipped, ended sql.NullInt64
 	var created, updated int64
 	err := row.Scan(append([]any{
 		(*int64)(&o.ID), (*int64)(&o.Item), (*int64)(&o.Buyer), (*int64)(&o.Seller), (*string)(&o.State), (*int64)(&o.Price), (*int64)(&o.Fee),
-		&o.Currency, &o.ChargeID, (*string)(&o.Failure), &o.Version, &deadline, &paid, &created, &updated,
+		&o.Currency, &o.ChargeID, (*string)(&o.Failure), &o.Note, &o.Version,
+		&deadline, &paid, &shipped, &ended, &created, &updated,
 	}, more...)...)
-	o.DeadlineAt, o.PaidAt = timeOrZero(deadline), timeOrZero(paid)
+	o.DeadlineAt, o.PaidAt, o.ShippedAt, o.EndedAt = timeOrZero(deadline), timeOrZero(paid), timeOrZero(shipped), timeOrZero(ended)
 	o.CreatedAt, o.UpdatedAt = sqldb.FromMicros(created), sqldb.FromMicros(updated)
 	return o, err
 }
@@ -49,9 +54,10 @@ func (s *Store) Order(ctx context.Context, id market.OrderID) (market.Order, err
 // newest first.
 type OrderQuery struct {
 	User   market.UserID
-	Role   market.Role // "" = buyer
-	Cursor string      // OrderPage.Next of the page before; "" = the first page
-	Limit  int         // rows; 0 = 30, at most 100
+	Role   market.Role       // "" = buyer
+	State  market.OrderState // "" = any
+	Cursor string            // OrderPage.Next of the page before; "" = the first page
+	Limit  int               // rows; 0 = 30, at most 100
 }
 
 // OrderPage is a piece of a list of orders.
@@ -62,20 +68,27 @@ type OrderPage struct {
 
 // Orders returns one page of a person's orders.
 func (s *Store) Orders(ctx context.Context, q OrderQuery) (OrderPage, error) {
-	query := sqlOrdersOfBuyer
+	query, in := sqlOrdersOfBuyer, sqlOrdersOfBuyerIn
 	switch q.Role {
 	case "", market.RoleBuyer:
 		q.Role = market.RoleBuyer
 	case market.RoleSeller:
-		query = sqlOrdersOfSeller
+		query, in = sqlOrdersOfSeller, sqlOrdersOfSellerIn
 	default:
 		return OrderPage{}, market.Fieldf("role", market.ReasonMalformed, "must be buyer or seller")
+	}
+	var params []any
+	if q.State != "" {
+		if !q.State.Valid() {
+			return OrderPage{}, market.Fieldf("state", market.ReasonMalformed, "must be a state of an order")
+		}
+		query, params = in, []any{string(q.State)}
 	}
 	key, err := s.listKey(ctx)
 	if err != nil {
 		return OrderPage{}, err
 	}
-	list := "orders/" + string(q.Role) + "/" + q.User.String()
+	list := "orders/" + string(q.Role) + "/" + q.User.String() + "/" + string(q.State)
 	before := market.Cursor{ID: math.MaxInt64}
 	if q.Cursor != "" {
 		if before, err = market.DecodeCursor(key, list, q.Cursor); err != nil {
@@ -83,7 +96,7 @@ func (s *Store) Orders(ctx context.Context, q OrderQuery) (OrderPage, error) {
 		}
 	}
 	n := limit(q.Limit)
-	rows, err := s.db.QueryContext(ctx, query, int64(q.User), before.ID, n+1)
+	rows, err := s.db.QueryContext(ctx, query, append(params, int64(q.User), before.ID, n+1)...)
 	if err != nil {
 		return OrderPage{}, failed(err, "read orders of user %d", int64(q.User))
 	}
@@ -172,6 +185,12 @@ func (s *Store) reserve(ctx context.Context, tx *sqldb.Tx, p market.Purchase, no
 		}
 		return market.Order{}, Change{}, market.Errorf(market.CodeConflict, market.ReasonItemSold, "somebody else was first")
 	}
+	if err := meet(ctx, tx, p.Buyer, item.Seller); err != nil {
+		return market.Order{}, Change{}, err
+	}
+	if err := s.takesPart(ctx, tx, p.Buyer); err != nil {
+		return market.Order{}, Change{}, err
+	}
 	before := item
 	before.State, before.Version = market.ItemOnSale, item.Version-1
 	p.ID = market.OrderID(s.ids.Next(now))
@@ -231,9 +250,9 @@ func (s *Store) decide(ctx context.Context, id market.OrderID, event market.Item
 	var change Change
 	err := s.tx(ctx, func(tx *sqldb.Tx, now time.Time) error {
 		change = Change{}
-		before, err := scanOrder(tx.QueryRowContext(ctx, "SELECT "+orderColumns+" FROM orders o WHERE o.id = ?"+s.sql.forUpdate, int64(id)))
+		before, err := s.lockOrder(ctx, tx, id)
 		if err != nil {
-			return orNotFound(err, market.ErrOrderNotFound)
+			return err
 		}
 		var changed bool
 		if order, changed, err = rule(before, now); err != nil {
@@ -243,7 +262,6 @@ func (s *Store) decide(ctx context.Context, id market.OrderID, event market.Item
 		if err != nil {
 			return err
 		}
-		order.ItemTitle = item.Title
 		if !changed {
 			return nil
 		}
@@ -258,6 +276,13 @@ func (s *Store) decide(ctx context.Context, id market.OrderID, event market.Item
 			return nil
 		}
 		tx.OnCommit(func() { s.metrics.count(eventOrderPaid) })
+		p, _ := market.PostingOf(order)
+		if err := s.post(ctx, tx, p, now); err != nil {
+			return err
+		}
+		if err := s.noteOrder(ctx, tx, order, now); err != nil {
+			return err
+		}
 		_, err = s.queue.EnqueueTx(ctx, tx, newJob(KindOrderPaid, OrderRef{Order: id}))
 		return err
 	})
@@ -284,8 +309,10 @@ func (s *Store) moveReserved(ctx context.Context, tx *sqldb.Tx, item market.Item
 }
 
 func (s *Store) updateOrder(ctx context.Context, tx *sqldb.Tx, o market.Order) error {
-	_, err := tx.ExecContext(ctx, "UPDATE orders SET state = ?, live_item_id = ?, charge_id = ?, failure = ?, version = ?, deadline_at = ?, paid_at = ?, updated_at = ? WHERE id = ?",
-		string(o.State), liveItem(o), o.ChargeID, string(o.Failure), o.Version, nullTime(o.DeadlineAt), nullTime(o.PaidAt), sqldb.Micros(o.UpdatedAt), int64(o.ID))
+	_, err := tx.ExecContext(ctx, "UPDATE orders SET state = ?, live_item_id = ?, charge_id = ?, failure = ?, note = ?, version = ?,"+
+		" deadline_at = ?, paid_at = ?, shipped_at = ?, ended_at = ?, updated_at = ? WHERE id = ?",
+		string(o.State), liveItem(o), o.ChargeID, string(o.Failure), o.Note, o.Version,
+		nullTime(o.DeadlineAt), nullTime(o.PaidAt), nullTime(o.ShippedAt), nullTime(o.EndedAt), sqldb.Micros(o.UpdatedAt), int64(o.ID))
 	return err
 }
 

@@ -17,6 +17,9 @@ func (s *Store) CreateSession(ctx context.Context, user market.UserID, token mar
 	var session market.Session
 	err := s.tx(ctx, func(tx *sqldb.Tx, now time.Time) error {
 		session = s.rules.NewSession(user, now)
+		if err := s.takesPart(ctx, tx, user); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx,
 			"INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
 			token[:], int64(user), sqldb.Micros(session.CreatedAt), sqldb.Micros(session.ExpiresAt))
@@ -29,19 +32,24 @@ func (s *Store) CreateSession(ctx context.Context, user market.UserID, token mar
 }
 
 // Session returns the live session of a token, and moves its end when it is
-// used. Without one it is market.CodeUnauthenticated.
+// used. Without one it is market.CodeUnauthenticated; that of a person who is
+// suspended is market.ErrSuspended.
 func (s *Store) Session(ctx context.Context, token market.TokenHash) (market.Session, error) {
 	var session market.Session
 	var created, expires int64
-	err := s.db.QueryRowContext(ctx, "SELECT user_id, created_at, expires_at FROM sessions WHERE token_hash = ?", token[:]).
-		Scan((*int64)(&session.UserID), &created, &expires)
+	var state market.UserState
+	err := s.db.QueryRowContext(ctx, "SELECT s.user_id, s.created_at, s.expires_at, u.state FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?", token[:]).
+		Scan((*int64)(&session.UserID), &created, &expires, (*string)(&state))
 	if err != nil {
 		return market.Session{}, failed(orNotFound(err, errNoSession), "read session")
 	}
 	session.CreatedAt, session.ExpiresAt = sqldb.FromMicros(created), sqldb.FromMicros(expires)
 	now := s.time()
-	if !session.Live(now) {
+	switch {
+	case !session.Live(now) || state == market.UserDeleted:
 		return market.Session{}, errNoSession
+	case state == market.UserSuspended:
+		return market.Session{}, market.ErrSuspended
 	}
 	longer, worth := s.rules.Slide(session, now)
 	if !worth {

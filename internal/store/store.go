@@ -89,7 +89,13 @@ const maxRuns = 3
 func (s *Store) tx(ctx context.Context, f func(tx *sqldb.Tx, now time.Time) error) error {
 	var err error
 	for range maxRuns {
-		err = s.db.Tx(ctx, func(tx *sqldb.Tx) error { return f(tx, s.time()) })
+		err = s.db.Tx(ctx, func(tx *sqldb.Tx) error {
+			now := s.time()
+			if err := s.claim(ctx, tx, now); err != nil {
+				return err
+			}
+			return f(tx, now)
+		})
 		if !sqldb.IsDuplicate(err) {
 			break
 		}

@@ -19,7 +19,7 @@ var (
 	tableUsers = table{"users", []string{"id", "email", "password_hash", "name", "locale", "created_at", "updated_at"}}
 	tableItems = table{"items", []string{
 		"id", "seller_id", "category_id", "title", "price", "item_condition", "state", "shelf", "version", "like_count", "comment_count",
-		"like_notice_at", "created_at", "updated_at", "photos", "description",
+		"like_notice_at", "created_at", "updated_at", "photos", "description", "brand_id",
 	}}
 	tableListings = table{"listings", []string{"category_id", "item_id", "price"}}
 	tablePhotos   = table{"photos", []string{"id", "owner_id", "item_id", "name", "width", "height", "created_at"}}
@@ -30,6 +30,9 @@ var (
 		"deadline_at", "paid_at", "created_at", "updated_at",
 	}}
 	tableCategories = table{"categories", []string{"id", "parent_id", "position", "name", "name_ja"}}
+	tableBrands     = table{"brands", []string{"id", "name", "name_ja"}}
+	tableGrams      = table{"grams", []string{"shelf", "gram", "item_id", "price"}}
+	tableTexts      = table{"texts", []string{"item_id", "shelf", "price", "body"}}
 )
 
 func userValues(u market.User, passwordHash string) []any {
@@ -44,6 +47,7 @@ func itemValues(i market.Item) []any {
 	return []any{
 		int64(i.ID), int64(i.Seller), int64(i.Category), i.Title, int64(i.Price), string(i.Condition), string(i.State), shelf(i.State), i.Version,
 		i.LikeCount, i.CommentCount, notice, sqldb.Micros(i.CreatedAt), sqldb.Micros(i.UpdatedAt), encodePhotos(i.Photos), i.Description,
+		int64(i.Brand),
 	}
 }
 
@@ -66,6 +70,12 @@ const maxParams = 4096
 // insert inserts n rows, many of them by one statement. Every statement but the
 // last has the same text, so that it is prepared once.
 func (s *Store) insert(ctx context.Context, tx *sqldb.Tx, t table, n int, values func(i int) []any) error {
+	return s.insertEnding(ctx, tx, t, "", n, values)
+}
+
+// insertEnding is insert of rows that may be there already: ending says what
+// becomes of them.
+func (s *Store) insertEnding(ctx context.Context, tx *sqldb.Tx, t table, ending string, n int, values func(i int) []any) error {
 	chunk := maxParams / len(t.columns)
 	head := "INSERT INTO " + t.name + " (" + strings.Join(t.columns, ", ") + ") VALUES "
 	params := make([]any, 0, min(n, chunk)*len(t.columns))
@@ -75,7 +85,7 @@ func (s *Store) insert(ctx context.Context, tx *sqldb.Tx, t table, n int, values
 		for i := start; i < start+rows; i++ {
 			params = append(params, values(i)...)
 		}
-		if _, err := tx.ExecContext(ctx, head+s.db.Dialect().Rows(rows, len(t.columns)), params...); err != nil {
+		if _, err := tx.ExecContext(ctx, head+s.db.Dialect().Rows(rows, len(t.columns))+ending, params...); err != nil {
 			return err
 		}
 	}

@@ -42,12 +42,12 @@ func (s *Store) RegisterUser(ctx context.Context, reg market.Registration) (mark
 	return user, nil
 }
 
-const userColumns = "id, email, name, locale, created_at, updated_at"
+const userColumns = "id, email, name, locale, state, version, bio, good_count, bad_count, created_at, updated_at"
 
 func scanUser(row scanner, more ...any) (market.User, error) {
 	var u market.User
 	var created, updated int64
-	err := row.Scan(append([]any{(*int64)(&u.ID), &u.Email, &u.Name, (*string)(&u.Locale), &created, &updated}, more...)...)
+	err := row.Scan(append([]any{(*int64)(&u.ID), &u.Email, &u.Name, (*string)(&u.Locale), (*string)(&u.State), &u.Version, &u.Bio, &u.Good, &u.Bad, &created, &updated}, more...)...)
 	u.CreatedAt, u.UpdatedAt = sqldb.FromMicros(created), sqldb.FromMicros(updated)
 	return u, err
 }

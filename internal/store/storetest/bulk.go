@@ -7,6 +7,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/furima/furima/internal/market"
+	"github.com/furima/furima/internal/sqldb"
 	"github.com/furima/furima/internal/store"
 )
 
@@ -98,6 +99,53 @@ func testImport(w *World) {
 	if got := w.reread(b.Items[0].ID); got.LikeCount != 2 || got.CommentCount != 2 {
 		w.Errorf("after a second batch: %d likes, %d comments, want 2 and 2", got.LikeCount, got.CommentCount)
 	}
+}
+
+// testBuild holds that a market whose lists were left for later has those that
+// it would have had at once.
+func testBuild(w *World) {
+	ids := market.NewIDs(nil)
+	b := w.Batch(ids, 20, 900)
+	b.Brands = brands
+	for i := range b.Items {
+		b.Items[i].Brand = market.BrandID(i % 3)
+	}
+	dump := func() (all [2][]string) {
+		all[0] = must[[]string](w)(w.column("SELECT CONCAT_WS(' ', category_id, item_id, price) FROM listings ORDER BY category_id, item_id"))
+		all[1] = must[[]string](w)(w.column("SELECT CONCAT_WS(' ', shelf, gram, item_id, price) FROM grams ORDER BY shelf, gram, item_id"))
+		return all
+	}
+	_, err := w.Store.Import(w.Ctx, b)
+	w.ok(err)
+	want := dump()
+	w.ok(w.Store.Build(w.Ctx, nil)) // nothing to do
+	for _, table := range []string{"listings", "grams", "texts", "items", "users", "photos", "likes", "comments"} {
+		w.ok(w.DB.Tx(w.Ctx, func(tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(w.Ctx, "DELETE FROM "+table)
+			return err
+		}))
+	}
+	b.Later = true
+	_, err = w.Store.Import(w.Ctx, b)
+	w.ok(err)
+	if got := w.Walk(store.ItemQuery{}); len(got) != 0 {
+		w.Errorf("%d items before Build", len(got))
+	}
+	for range 2 { // and again, as after a Build that was killed
+		last := 0.0
+		w.ok(w.Store.Build(w.Ctx, func(share float64) { last = share }))
+		if last != 1 {
+			w.Errorf("it ended at %g", last)
+		}
+		if diff := gocmp.Diff(want, dump()); diff != "" {
+			w.Fatalf("(-at once +later):\n%.2000s", diff)
+		}
+		w.ok(w.DB.Tx(w.Ctx, func(tx *sqldb.Tx) error {
+			_, err := tx.ExecContext(w.Ctx, "INSERT INTO marks (name, value) VALUES ('build', 'all')")
+			return err
+		}))
+	}
+	w.ok(w.Store.Build(w.Ctx, nil))
 }
 
 func testImportRefused(w *World) {

@@ -15,7 +15,7 @@ func testUsers(w *World) {
 	reg := market.Registration{Email: " Hana@Example.com", Name: "花子", Locale: "en", PasswordHash: "$argon2id$hash"}
 	hana, err := w.Store.RegisterUser(w.Ctx, reg)
 	w.ok(err)
-	want := market.User{ID: hana.ID, Email: "hana@example.com", Name: "花子", Locale: "en", CreatedAt: w.Clock.Now(), UpdatedAt: w.Clock.Now()}
+	want := market.User{ID: hana.ID, Email: "hana@example.com", Name: "花子", Locale: "en", State: market.UserActive, Version: 1, CreatedAt: w.Clock.Now(), UpdatedAt: w.Clock.Now()}
 	if diff := cmp.Diff(want, hana); diff != "" {
 		w.Errorf("registered (-want +got):\n%s", diff)
 	}

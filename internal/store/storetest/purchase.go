@@ -70,10 +70,10 @@ func testPurchase(w *World) {
 
 	w.Clock.Add(time.Second)
 	order, change, err = w.Store.SettleOrder(w.Ctx, order.ID, w.charge(order))
-	want.State, want.ChargeID, want.PaidAt, want.DeadlineAt = market.OrderAwaitingShipment, "ch_"+want.ID.String(), w.Clock.Now(), time.Time{}
+	want.State, want.ChargeID, want.PaidAt, want.DeadlineAt = market.OrderAwaitingShipment, "ch_"+want.ID.String(), w.Clock.Now(), w.Clock.Now().Add(w.Rules.CancelUnshipped)
 	want.Version, want.UpdatedAt = 2, w.Clock.Now()
 	same("settled", order, err)
-	w.tagged("settle", change, face...)
+	w.tagged("settle", change, append(slices.Clone(face), "sold:all", "sold:1", "sold:11", "sold:111")...)
 	state(market.ItemSold, 3, 0)
 	w.jobs("settled", "order.paid ready 1", "order.settle scheduled 1")
 
@@ -169,6 +169,7 @@ func testRelease(w *World) {
 	w.ok(err)
 	want := order
 	want.State, want.Failure, want.DeadlineAt, want.Version, want.UpdatedAt = market.OrderCancelled, market.ReasonNoFunds, time.Time{}, 2, w.Clock.Now()
+	want.EndedAt = want.UpdatedAt
 	if diff := gocmp.Diff(want, got); diff != "" {
 		w.Errorf("released (-want +got):\n%s", diff)
 	}

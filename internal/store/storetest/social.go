@@ -199,6 +199,7 @@ func (w *World) runJobs(n int) map[string][]json.RawMessage {
 	for _, kind := range store.Kinds() {
 		handlers[kind] = handler
 	}
+	handlers[store.KindItemIndex] = func(context.Context, *job.Job) error { return nil } // which tells nobody
 	ctx, cancel := context.WithTimeout(w.Ctx, time.Minute)
 	defer cancel()
 	queueCtx, stopQueue := context.WithCancel(context.WithoutCancel(w.Ctx))
