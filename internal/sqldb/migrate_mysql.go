@@ -46,13 +46,14 @@ func (db *DB) steps(name string, fsys fs.FS) ([]*goose.Migration, error) {
 }
 
 // split returns the statements of a file: each ends with a semicolon at the end
-// of a line.
+// of a line. What follows two hyphens and a space is a comment; no text of a
+// migration may hold them.
 func split(text string) []string {
 	var all []string
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "--") {
+		line, _, _ = strings.Cut(strings.TrimSpace(line)+" ", "-- ")
+		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
 		b.WriteString(line)

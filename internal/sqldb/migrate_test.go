@@ -20,7 +20,7 @@ var steps = []string{
 func stepFS() fstest.MapFS {
 	text := "-- +goose Up\n-- A shelf;\n"
 	for _, s := range steps {
-		text += s + ";\n\n"
+		text += s + "; -- as it is; no more\n--\n\n"
 	}
 	return fstest.MapFS{
 		"mysql/0001_shelf.sql": {Data: []byte(text)},
