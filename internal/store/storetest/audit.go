@@ -23,7 +23,7 @@ func (w *World) audit() {
 		"items in the list of another brand": `SELECT i.id FROM items i JOIN listings l ON l.item_id = i.id
 			WHERE (l.category_id > 1099511627776 AND l.category_id <> 1099511627776 + i.brand_id) OR (l.category_id < -1099511627777 AND l.category_id <> -1099511627777 - i.brand_id)`,
 		"grams without a text":        `SELECT g.item_id FROM grams g LEFT JOIN texts t ON t.item_id = g.item_id AND t.shelf = g.shelf AND t.price = g.price WHERE t.item_id IS NULL`,
-		"texts without a gram":        `SELECT t.item_id FROM texts t LEFT JOIN grams g ON g.item_id = t.item_id AND g.shelf = t.shelf WHERE g.item_id IS NULL`,
+		"texts without a gram":        `SELECT t.item_id FROM texts t LEFT JOIN (SELECT DISTINCT item_id, shelf FROM grams) g ON g.item_id = t.item_id AND g.shelf = t.shelf WHERE g.item_id IS NULL`,
 		"listings with another price": `SELECT l.item_id FROM listings l JOIN items i ON i.id = l.item_id WHERE i.price <> l.price`,
 		"items on sale that are not in the list of everything": `SELECT i.id FROM items i LEFT JOIN listings l ON l.item_id = i.id AND l.category_id = 0
 			WHERE i.state = 'on_sale' AND l.item_id IS NULL`,
