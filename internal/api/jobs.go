@@ -223,14 +223,20 @@ func (a *API) orderSweep(ctx context.Context, _ *job.Job) error {
 	if err != nil {
 		return a.periodic(ctx, KindOrderSweep, sweepInterval, err)
 	}
+	decided := 0
 	for _, id := range ids {
 		// One that cannot be decided does not hold up the others.
-		if err := a.expire(ctx, id); err != nil && ctx.Err() == nil {
+		err := a.expire(ctx, id)
+		if err == nil {
+			decided++
+		} else if ctx.Err() == nil {
 			a.log.LogAttrs(ctx, slog.LevelWarn, "overdue order not decided", slog.String("order_id", id.String()), slog.Any("error", err))
 		}
 	}
-	if len(ids) == maxPage {
-		return job.Snooze(0) // there may be more
+	if decided == maxPage {
+		// There may be more. Those that could not be decided wait: a provider that
+		// is away is not asked again at once.
+		return job.Snooze(0)
 	}
 	return a.periodic(ctx, KindOrderSweep, sweepInterval, nil)
 }

@@ -291,3 +291,32 @@ func TestOrderNews(t *testing.T) {
 	}
 	must(t, tr.run(store.KindOrderShipped, store.OrderRef{Order: 1})) // one that is gone
 }
+
+// TestSweepDoesNotHammer holds that a full page of orders that cannot be decided,
+// because the provider is away, is not looked at again at once, and that one
+// that could be is.
+func TestSweepDoesNotHammer(t *testing.T) {
+	clock := newClock()
+	provider := &away{lookup: market.Wrap(market.CodeUnavailable, "", errBroken, "away")}
+	b := newBench(t, options{noQueue: true, now: clock.now, pay: func(p pay.Provider) pay.Provider { provider.Provider = p; return provider }})
+	ken, _ := b.person("Ken")
+	_, eve := b.person("Eve")
+	buyer, err := market.ParseUserID(eve.ID)
+	must(t, err)
+	const page = 100
+	for range page {
+		id, err := market.ParseItemID(b.item(ken, "Chair", 4500).ID)
+		must(t, err)
+		_, _, err = b.store.ReserveItem(t.Context(), market.Purchase{Item: id, Buyer: buyer, ExpectedPrice: 4500})
+		must(t, err)
+	}
+	clock.add(b.store.Rules().PayWithin + time.Second)
+	for _, want := range []string{"snoozed for 1m0s", "snoozed for 0s", "snoozed for 1m0s"} {
+		if err := b.run(api.KindOrderSweep, nil); !api.IsSnooze(err) || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		provider.mu.Lock()
+		provider.lookup = nil // it is back
+		provider.mu.Unlock()
+	}
+}
