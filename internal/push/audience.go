@@ -13,8 +13,8 @@ const (
 // maxAudienceBytes bounds the name of a topic, a condition or a channel.
 const maxAudienceBytes = 1024
 
-// isAudience reports whether the token of a Message is an audience.
-func isAudience(token string) bool { return strings.HasPrefix(token, "/") }
+// IsAudience reports whether the token of a Message is an audience.
+func IsAudience(token string) bool { return strings.HasPrefix(token, "/") }
 
 // audience is the audience that a notification names, with the field that does.
 type audience struct{ pointer, prefix, name string }

@@ -104,7 +104,7 @@ func (t *trust) reset() {
 // bury notes that a token is dead. d.mu is held.
 func (d *delivery) bury(n int, token string, r Result) {
 	d.end(n, unregistered, r.Reason, r.Took)
-	if !isAudience(token) {
+	if !IsAudience(token) {
 		d.dead = append(d.dead, deadToken{app: d.env.app, platform: d.env.platform, token: token, reason: r.Reason, since: r.Since})
 		d.known.add(token, r.Reason)
 	}

@@ -292,7 +292,7 @@ func (r *run) heed(m *mood, n int) {
 // settle gives a message its result, if it is certain.
 func (r *run) settle(i int, a answer) {
 	switch {
-	case a.Outcome == push.Unregistered && isAudience(r.msgs[i].Token):
+	case a.Outcome == push.Unregistered && push.IsAudience(r.msgs[i].Token):
 		r.done(i, ofAudience(a.Result))
 	case a.doubt != certain:
 		r.doubtful = append(r.doubtful, doubted{i, a.doubt, a.Result})

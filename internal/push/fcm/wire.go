@@ -195,6 +195,3 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, s...)
 	return append(b, '"')
 }
-
-// isAudience reports whether a token stands for devices that Google knows.
-func isAudience(token string) bool { return strings.HasPrefix(token, "/") }
