@@ -187,7 +187,7 @@ func (m *measurement) intake(ctx context.Context) error {
 	for _, in := range []struct {
 		conns int
 		rate  float64
-	}{{conns: 16}, {conns: 64}, {conns: 128}, {conns: 256}, {conns: 128, rate: 20_000}, {conns: 128, rate: 10_000}} {
+	}{{conns: 16}, {conns: 64}, {conns: 96}, {conns: 128}, {conns: 256}, {conns: 128, rate: 20_000}, {conns: 128, rate: 10_000}} {
 		conns := in.conns
 		p, g, err := m.stage(ctx, modeSilent)
 		if err != nil {

@@ -171,7 +171,7 @@ func (r *role) startGateway(ctx context.Context, s pushSetup, logs *gaurun.Logs,
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", gw.Handler())
 	mux.Handle("/", g.surface)
-	if err := r.serve(ctx, "push", ln, mux); err != nil {
+	if err := r.serve(ctx, "push", ln, mux, "POST /v1/push", "POST /push"); err != nil {
 		return nil, err
 	}
 	if s.file != nil && s.file.Core.Pid != "" {

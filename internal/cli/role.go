@@ -124,9 +124,10 @@ func (r *role) listen(ctx context.Context, name, key, addr string) (net.Listener
 	return ln, nil
 }
 
-// serve starts an HTTP server on a listener.
-func (r *role) serve(ctx context.Context, name string, ln net.Listener, h http.Handler) error {
-	return r.Start(ctx, daemon.Server{Name: name, Handler: h, Listener: ln, Logger: r.log}.Step())
+// serve starts an HTTP server on a listener. express are the routes that get many
+// short requests.
+func (r *role) serve(ctx context.Context, name string, ln net.Listener, h http.Handler, express ...string) error {
+	return r.Start(ctx, daemon.Server{Name: name, Handler: h, Listener: ln, Logger: r.log, Express: express}.Step())
 }
 
 // url is how a program on this machine reaches a listener: http://host:port,

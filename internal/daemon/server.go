@@ -45,6 +45,12 @@ type Server struct {
 	IdleTimeout       time.Duration
 	MaxHeaderBytes    int
 
+	// Express are routes with many short requests, as "POST /v1/push", whose plain
+	// requests are served at less cost. Their handlers must not keep a request,
+	// its header or its answer when they return, cannot flush or hijack, and
+	// their requests' contexts do not end when a client goes away. Empty: none.
+	Express []string
+
 	// CancelOnStop ends the contexts of running requests when the stop begins,
 	// for servers with answers that never end by themselves. Otherwise running
 	// requests may take until the deadline of the stop.
@@ -74,10 +80,26 @@ func (s Server) Step() Step {
 	if srv.MaxHeaderBytes <= 0 {
 		srv.MaxHeaderBytes = DefaultMaxHeaderBytes
 	}
+	var quick *express
 	return Step{
 		Name: s.Name,
+		Start: func(context.Context) (err error) {
+			if len(s.Express) == 0 {
+				return nil
+			}
+			quick, err = newExpress(s.Listener, s.Express, expressOptions{
+				handler: s.Handler, base: base, log: errorLog{logger, s.Name}, linger: lingerToClose,
+				header: srv.ReadHeaderTimeout, read: srv.ReadTimeout, write: srv.WriteTimeout, idle: srv.IdleTimeout,
+			})
+			return err
+		},
 		Run: func(context.Context) error {
-			err := srv.Serve(s.Listener)
+			ln := s.Listener
+			if quick != nil {
+				ln = quick
+				go quick.run()
+			}
+			err := srv.Serve(ln)
 			if errors.Is(err, http.ErrServerClosed) {
 				return nil // Stop sees to the requests that are running
 			}
@@ -91,13 +113,26 @@ func (s Server) Step() Step {
 			defer cancelBase()
 			reaper := time.AfterFunc(newConnGrace, young.closeAll)
 			defer reaper.Stop()
-			if err := srv.Shutdown(ctx); err != nil {
+			shut := make(chan error, 1)
+			go func() { shut <- srv.Shutdown(ctx) }()
+			var err error
+			if quick != nil {
+				err = quick.stop(ctx)
+			}
+			if later := <-shut; later != nil {
+				err = later
+			}
+			if err != nil {
 				return join(fmt.Errorf("finish running requests: %w", err), srv.Close())
 			}
 			return nil
 		},
 	}
 }
+
+// lingerToClose is how long a connection whose request was not read to its end
+// stays open for its answer to arrive. As in net/http.
+const lingerToClose = 500 * time.Millisecond
 
 func orDefault(d, def time.Duration) time.Duration {
 	switch {
@@ -137,6 +172,11 @@ func (y *youngConns) closeAll() {
 type errorLog struct {
 	log  *slog.Logger
 	name string
+}
+
+// panicked tells of a handler, as net/http does.
+func (e errorLog) panicked(remote string, v any, stack []byte) {
+	fmt.Fprintf(e, "http: panic serving %s: %v\n%s", remote, v, stack)
 }
 
 func (e errorLog) Write(p []byte) (int, error) {
